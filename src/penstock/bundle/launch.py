@@ -1,0 +1,87 @@
+"""The launch contract: what the supervisor of one deployment is handed, and what workers find around them.
+
+Whoever launches (the command line today, a container's entry point or a workspace later) writes a `Launch`
+as JSON to a file descriptor that the supervisor inherits, so that keys never stand in an argument list.
+Runs in workers: Python 3.8, standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, List, Tuple
+
+from penstock.bundle.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Everything that `python -m penstock.runtimes.realtime.supervisor --launch-fd N` needs to know."""
+
+    manifest: Manifest
+    python: str
+    """Absolute path of the interpreter that the workers run on."""
+    host: str = "127.0.0.1"
+    port: int = 5001
+    """0: any free port; the log says which."""
+    keys: Tuple[str, ...] = ()
+    """Accepted bearer keys, primary first; none: no authentication."""
+    cors_origins: Tuple[str, ...] = ()
+    """``("*",)`` or origins, as AML_CORS_ORIGINS; none: no CORS headers."""
+    path_prefix: str = ""
+    """Prefix of every route, ``/v1/service``; SERVICE_PATH_PREFIX."""
+    log_format: str = "human"
+    """``human`` or ``json``."""
+    log_level: str = "info"
+    """``debug``, ``info``, ``warning`` or ``error``."""
+    access_log: bool = False
+    """One line a request; errors are logged in any case."""
+    reload: bool = False
+    """Watch `reload_paths` and replace the workers when something there changes."""
+    reload_paths: Tuple[str, ...] = ()
+    """Files and folders, absolute."""
+    notes: Tuple[str, ...] = ()
+    """Lines for people, logged once at start: what was ignored, what was replaced."""
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        raw = dataclasses.asdict(self)
+        raw["manifest"] = self.manifest.to_json()
+        return json.dumps(raw)
+
+    @classmethod
+    def from_json(cls, text: str) -> Launch:
+        """The reverse of `to_json`."""
+        raw: Dict[str, Any] = json.loads(text)
+        raw["manifest"] = Manifest.from_json(raw["manifest"])
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
+
+
+def worker_variables(manifest: Manifest, inherited: Dict[str, str]) -> Dict[str, str]:
+    """The environment variables of a worker: `inherited`, then what Azure ML promises a script, then the
+    deployment's own, which win."""
+    variables = dict(inherited)
+    if manifest.model is not None:
+        variables["AZUREML_MODEL_DIR"] = manifest.model.directory
+    if manifest.code is not None:
+        variables["AML_APP_ROOT"] = manifest.code.directory
+        variables["AZUREML_ENTRY_SCRIPT"] = manifest.code.script
+    variables.update(manifest.variables)
+    return variables
+
+
+def worker_argv(python: str, package_directory: str, module: str, *arguments: str) -> List[str]:
+    """The argument list that runs `module` of this very Penstock on another interpreter.
+
+    Only the package itself becomes importable there: putting its site-packages on the path would let the
+    gateway's libraries shadow the deployment's own.
+    """
+    boot = (
+        "import sys, runpy, importlib.util as u;"
+        "d = sys.argv.pop(1); m = sys.argv.pop(1);"
+        "s = u.spec_from_file_location('penstock', d + '/__init__.py', submodule_search_locations=[d]);"
+        "p = u.module_from_spec(s); sys.modules['penstock'] = p; s.loader.exec_module(p);"
+        "runpy.run_module(m, run_name='__main__', alter_sys=True)"
+    )
+    return [python, "-c", boot, package_directory, module, *arguments]

@@ -1,0 +1,22 @@
+"""What a deployment's environment must hold, as a value: the one form to which conda files, requirements
+files, environment YAML and MLflow's files are translated, and from which environments are built.
+
+Runs in workers: Python 3.8, standard library only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Tuple
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """`python` as the file says it (``3.8``, ``3.9.13``; empty: any). `packages` are PEP 508 requirements;
+    `options` are pip's own lines, in order (``--extra-index-url https://...``, ``--pre``). `source` names the
+    file for messages, as the user named it."""
+
+    python: str = ""
+    packages: Tuple[str, ...] = ()
+    options: Tuple[str, ...] = ()
+    source: str = ""
