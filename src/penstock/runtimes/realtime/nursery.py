@@ -1,0 +1,191 @@
+"""The nursery: the one process that the supervisor starts in a deployment's environment. It forks the workers.
+
+Where a loaded model survives a fork, the nursery loads it once and every worker is born with it: eight
+workers then cost little more memory than one, and a worker that dies is replaced in milliseconds. Where it
+does not (a script's own `init`, a library with threads of its own), each worker loads for itself after the
+fork. The nursery reaps its workers and says how they ended; it decides nothing.
+
+Runs in the deployment's own environment: Python 3.8, standard library only.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import select
+import signal
+import sys
+import traceback
+from typing import Any, Dict, List, NoReturn, Optional
+
+from penstock import errors
+from penstock.bundle.manifest import Manifest
+from penstock.kit import channels
+from penstock.runtimes.realtime import outlet, worker
+from penstock.scoring import opening
+from penstock.scoring.interface import Scorer
+
+LOAD_FAILED_EXIT = 3
+"""azureml-inference-server-http's exit code for a script that cannot start."""
+
+
+class Nursery:
+    """State of the process: the channel to the supervisor, the manifest, and what was loaded."""
+
+    def __init__(self, channel: channels.Channel, order: Dict[str, Any]) -> None:
+        self._channel = channel
+        self._manifest = Manifest.from_json(order["manifest"])
+        self._gateway: str = order["gateway"]
+        self._generation: int = order["generation"]
+        self._scorer: Optional[Scorer] = None
+        self._description: Dict[str, Any] = {}
+        self._workers: List[int] = []
+
+    def preload(self) -> bool:
+        """Load here, so that workers are born with the model. False: it may not be shared by forking."""
+        scorer = load(self._manifest, self._channel, self._generation)
+        if self._manifest.settings.preload != "always" and (not scorer.fork_safe or threads() > 1):
+            scorer.close()
+            return False
+        self._scorer = scorer
+        self._description = scorer.describe().to_json()
+        # Objects that the collector never visits stay in pages that parent and children share.
+        gc.collect()
+        gc.freeze()
+        return True
+
+    def run(self) -> None:
+        """Fork on demand and report deaths, until the supervisor says stop or is gone."""
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        os.set_blocking(wake_read, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        while True:
+            ready, _, _ = select.select([self._channel.fileno(), wake_read], [], [])
+            if wake_read in ready:
+                os.read(wake_read, 4096)
+                self._reap()
+            if self._channel.fileno() in ready:
+                try:
+                    message = self._channel.receive() or {}
+                except channels.ChannelClosed:
+                    self._kill_all()
+                    return
+                if message.get("do") == "spawn":
+                    self._spawn([wake_read, wake_write])
+                elif message.get("do") == "stop":
+                    self._kill_all()
+                    return
+
+    def _spawn(self, not_the_childs: List[int]) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            for fd in not_the_childs:
+                os.close(fd)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._be_a_worker()
+        self._workers.append(pid)
+        self._channel.send({"event": "spawned", "pid": pid, "generation": self._generation})
+
+    def _be_a_worker(self) -> NoReturn:
+        code = 1
+        try:
+            scorer = self._scorer or load(self._manifest, self._channel, self._generation)
+            description = self._description or scorer.describe().to_json()
+            about = {"generation": self._generation, "description": description}
+            nursery = os.getppid()
+            worker.Worker(
+                scorer, gateway=self._gateway, about=about, alive=lambda: os.getppid() == nursery
+            ).run()
+            code = 0
+        except SystemExit as exit_:
+            code = exit_.code if isinstance(exit_.code, int) else 1
+        except BaseException:  # noqa: BLE001 - the edge of the process
+            traceback.print_exc(file=sys.stderr)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            # The parent's exit handlers and buffers are not this process's to run.
+            os._exit(code)
+
+    def _reap(self) -> None:
+        while self._workers:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid in self._workers:
+                self._workers.remove(pid)
+                self._channel.send({"event": "exited", "pid": pid, "status": status, "generation": self._generation})
+
+    def _kill_all(self) -> None:
+        for pid in self._workers:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def load(manifest: Manifest, channel: channels.Channel, generation: int) -> Scorer:
+    """Open the deployment's scorer, or tell the supervisor why not and end the process."""
+    try:
+        return opening.open_scorer(manifest)
+    except errors.PenstockError as error:
+        failure = {
+            "stage": getattr(error, "stage", "model"),
+            "message": error.message,
+            "detail": getattr(error, "detail", "")[-20_000:],
+            "hint": error.hint,
+        }
+    except (Exception, SystemExit):  # noqa: BLE001 - the edge of the process: what a library raises at load
+        failure = {
+            "stage": "model",
+            "message": "loading failed in a way that Penstock did not foresee",
+            "detail": traceback.format_exc()[-20_000:],
+            "hint": "",
+        }
+    channel.send({"event": "load-failed", "pid": os.getpid(), "generation": generation, "failure": failure})
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(LOAD_FAILED_EXIT)
+
+
+def threads() -> int:
+    """Threads of this process; 1 where the kernel does not say."""
+    try:
+        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - plain string paths on the worker side
+    except OSError:
+        return 1
+
+
+def wants_preload(manifest: Manifest) -> bool:
+    """Whether to try loading before the fork: models that we load, unless told otherwise; scripts, if told."""
+    if manifest.settings.preload == "auto":
+        return manifest.code is None
+    return manifest.settings.preload == "always"
+
+
+def main(argv: List[str]) -> None:
+    """``nursery CHANNEL_FD``; the first message on the channel is the order."""
+    channel = channels.Channel.from_fd(int(argv[1]))
+    order = channel.receive() or {}
+    faulthandler.enable()
+    outlet.install(channel, level=order["log_level"])
+    nursery = Nursery(channel, order)
+    if order["preload"] and not nursery.preload():
+        # A process that has grown threads, or holds a model that dislikes forking, cannot raise workers.
+        channel.send({"event": "unshareable", "generation": order["generation"]})
+        return
+    channel.send({"event": "ready", "generation": order["generation"]})
+    nursery.run()
+
+
+if __name__ == "__main__":
+    main(sys.argv)

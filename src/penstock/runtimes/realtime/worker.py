@@ -1,0 +1,162 @@
+"""The worker: a plain blocking loop around one Scorer.
+
+It connects to the gateway, says what it holds, then takes a frame of requests, scores it, answers, and takes
+the next. It never decides: which requests, how many and until when is the gateway's. It outlives a gateway
+that dies, and ends when it is told to retire or when its supervisor is gone.
+
+Runs in the deployment's own environment: Python 3.8, standard library only.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import socket
+import sys
+import time
+import traceback
+from typing import Any, Callable, Dict, List, Optional
+
+from penstock.kit import context
+from penstock.runtimes.realtime import messages
+from penstock.scoring.interface import Reply, Request, Scorer
+
+FLUSH_AFTER_S = 0.001
+"""A frame's answers leave at the latest this long after the first of them is known (scripts only)."""
+
+RECONNECT_EVERY_S = 0.02
+
+STARTED, RECALLED = 0, 1
+"""Words of the progress page: ``frame << 32 | requests started in it``, and the frame that was recalled."""
+
+
+class Progress:
+    """Two words of memory that worker and gateway share, so that a hang can be blamed on one request.
+
+    The worker writes which request it has started; the gateway, when a frame overstays, recalls the rest of
+    it. A shared page, because a hung worker answers no message.
+    """
+
+    __slots__ = ("_map", "path", "words")
+
+    def __init__(self, path: str, *, create: bool) -> None:
+        self.path = path
+        flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if create else 0)
+        fd = os.open(path, flags, 0o600)
+        try:
+            if create:
+                os.ftruncate(fd, mmap.PAGESIZE)
+            self._map = mmap.mmap(fd, mmap.PAGESIZE)
+        finally:
+            os.close(fd)
+        self.words = memoryview(self._map).cast("Q")
+
+    def close(self) -> None:
+        """Unmap the page; the file is the creator's to remove."""
+        self.words.release()
+        self._map.close()
+
+
+class Worker:
+    """One process, one scorer. `alive` says whether the supervisor still is."""
+
+    def __init__(self, scorer: Scorer, *, gateway: str, about: Dict[str, Any], alive: Callable[[], bool]) -> None:
+        self._scorer = scorer
+        self._gateway = gateway
+        self._about = about
+        self._alive = alive
+        self._progress: Optional[Progress] = None
+        self._frame = 0
+
+    def run(self) -> None:
+        """Serve until retired or orphaned."""
+        while self._alive():
+            try:
+                sock = socket.socket(socket.AF_UNIX)
+                sock.connect(self._gateway)
+            except OSError:
+                # Between two gateways: the supervisor is starting the next one.
+                sock.close()
+                time.sleep(RECONNECT_EVERY_S)
+                continue
+            try:
+                if self._serve(messages.FrameSocket(sock)):
+                    self._scorer.close()
+                    return
+            except (EOFError, OSError):
+                continue
+            finally:
+                sock.close()
+                self._drop_progress()
+
+    def _serve(self, frames: messages.FrameSocket) -> bool:
+        """Serve one connection; True when told to retire."""
+        path = os.path.join(os.path.dirname(self._gateway), "progress-{}-{}".format(os.getpid(), time.monotonic_ns()))
+        self._progress = Progress(path, create=True)
+        self._frame = 0
+        frames.send(messages.hello(dict(self._about, pid=os.getpid(), progress=path, batches=self._scorer.batches)))
+        score = self._score_together if self._scorer.batches else self._score_apart
+        while True:
+            kind, payload = frames.receive()
+            if kind == messages.RETIRE:
+                return True
+            if kind == messages.BATCH:
+                self._frame += 1
+                score(frames, payload)
+
+    def _score_together(self, frames: messages.FrameSocket, payload: bytes) -> None:
+        items = messages.read_batch(payload)
+        now = time.monotonic()
+        live = [request for deadline, request in items if deadline > now]
+        answers: List[Optional[Reply]] = list(self._answer(live))
+        if len(live) != len(items):
+            scored = iter(answers)
+            answers = [next(scored) if deadline > now else None for deadline, _ in items]
+        frames.send(messages.replies(answers))
+
+    def _score_apart(self, frames: messages.FrameSocket, payload: bytes) -> None:
+        assert self._progress is not None
+        items = messages.read_batch(payload)
+        words = self._progress.words
+        frame = self._frame
+        clock = time.monotonic
+        pending: List[Optional[Reply]] = []
+        now = flushed = clock()
+        last = len(items) - 1
+        for index, (deadline, request) in enumerate(items):
+            words[STARTED] = frame << 32 | index + 1
+            if words[RECALLED] == frame:
+                # The gateway has given the rest to another worker; what is left here must not run twice.
+                pending.extend([None] * (len(items) - index))
+                break
+            if deadline <= now:
+                pending.append(None)
+                continue
+            context.request_id = request.id
+            pending.extend(self._answer([request]))
+            now = clock()
+            if now - flushed > FLUSH_AFTER_S and index < last:
+                frames.send(messages.replies(pending))
+                pending = []
+                flushed = now
+        context.request_id = ""
+        frames.send(messages.replies(pending))
+
+    def _answer(self, requests: List[Request]) -> List[Reply]:
+        if not requests:
+            return []
+        try:
+            return self._scorer.score(requests)
+        except Exception:  # noqa: BLE001 - the edge of the process: a scorer's own bug must not cost the worker
+            traceback.print_exc(file=sys.stderr)
+            body = b'{"message": "The scorer failed. Check the logs for more info."}'
+            return [Reply(body, status=500) for _ in requests]
+
+    def _drop_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.close()
+            try:
+                os.unlink(self._progress.path)  # noqa: PTH108 - plain string paths on the worker side
+            except FileNotFoundError:
+                pass
+            self._progress = None
