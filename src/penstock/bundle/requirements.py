@@ -12,11 +12,14 @@ from typing import Tuple
 
 @dataclass(frozen=True)
 class Requirements:
-    """`python` as the file says it (``3.8``, ``3.9.13``; empty: any). `packages` are PEP 508 requirements;
-    `options` are pip's own lines, in order (``--extra-index-url https://...``, ``--pre``). `source` names the
-    file for messages, as the user named it."""
+    """`python` as the file says it (``3.8``, ``3.9.13``, ``>=3.8,<3.11``; empty: any). `packages` are PEP 508
+    requirements, paths of wheels and projects (absolute) and URLs, each with its ``--hash`` options if it has
+    any; `options` are pip's own lines, in order (``--extra-index-url https://...``, ``--pre``, ``-e /path``).
+    `source` names the file for messages, as the user named it. `notes` are lines for people: what of the file
+    has no meaning here and was left out."""
 
     python: str = ""
     packages: Tuple[str, ...] = ()
     options: Tuple[str, ...] = ()
     source: str = ""
+    notes: Tuple[str, ...] = ()
