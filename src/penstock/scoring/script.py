@@ -1,0 +1,181 @@
+"""A user's ``init``/``run`` script behind the one door: `ScriptScorer`.
+
+The contract is that of Azure ML's inference server; docs/differences.md lists where we differ and why, and
+``tests/e2e/test_differential_azureml.py`` holds us to it. Runs in workers: Python 3.8, standard library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional
+
+from penstock import errors
+from penstock.bundle.manifest import Manifest
+from penstock.scoring import (
+    script_failures,
+    script_inputs,
+    script_loading,
+    script_logging,
+    script_outputs,
+    script_settings,
+    swagger,
+)
+from penstock.scoring.compat import finder
+from penstock.scoring.interface import Description, Reply, Request
+from penstock.scoring.script_loading import Script
+from penstock.scoring.script_settings import ScriptSettings
+
+_RUN_FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
+_INTERNAL = "An unexpected internal error occurred. Check the logs for more info."
+
+
+def open_script(manifest: Manifest) -> ScriptScorer:
+    """Import the manifest's scoring script, check it, call its ``init()``.
+
+    Changes this process: working directory, ``sys.path``, ``print``, logging. Raises `ScriptError`.
+    """
+    if manifest.code is None:
+        raise errors.ScriptError("the deployment {} has no code".format(manifest.name), stage="import")
+    directory = os.path.abspath(manifest.code.directory)
+    environ = dict(os.environ)
+    environ.update(manifest.variables)
+    if manifest.model is not None:
+        environ.setdefault("AZUREML_MODEL_DIR", manifest.model.directory)
+    settings = script_settings.read_settings(directory, environ)
+    finder.install()
+    script_logging.configure(directory, os.path.dirname(manifest.code.script), settings.log_level)
+    script = script_loading.load_script(directory, manifest.code.script, settings)
+    script_loading.run_init(script, directory, settings)
+    return ScriptScorer(script, settings, directory)
+
+
+class ScriptScorer:
+    """Scores each request by one call of the script's ``run``. Constructing it calls nothing of the user's."""
+
+    batches = False
+    fork_safe = False
+    """``init`` may have started threads, opened connections or a device: no child may inherit those."""
+
+    def __init__(self, script: Script, settings: ScriptSettings, code_directory: str) -> None:
+        self._script = script
+        self._settings = settings
+        self._code_directory = code_directory
+        self._run = script.run
+        self._timeout_ms = settings.scoring_timeout_ms
+        self._wants_request_headers = script.wants_request_headers
+        self._flask = _flask_bridge() if script.mode == script_loading.RAW else _flask_bridge(loaded_only=True)
+        self._read: script_inputs.Reader = (
+            self._raw if script.mode == script_loading.RAW else script_inputs.reader(script)
+        )
+
+    def describe(self) -> Description:
+        """Kind, methods and schema pages."""
+        documents, notes = swagger.documents(self._script, self._settings, self._code_directory)
+        return Description(
+            kind="script",
+            methods=("GET", "HEAD", "POST", "OPTIONS"),
+            documents=documents,
+            wants_headers=self._wants_request_headers or self._flask is not None or self._script.mode == "raw",
+            notes=notes,
+        )
+
+    def score(self, requests: List[Request]) -> List[Reply]:
+        """One call of ``run`` a request; whatever it raises becomes that request's answer."""
+        return [self._score(request) for request in requests]
+
+    def close(self) -> None:
+        """Nothing: the contract has no counterpart to ``init``."""
+
+    def _score(self, request: Request) -> Reply:
+        if self._flask is None:
+            return self._answer(request)
+        with self._flask(request):
+            return self._answer(request)
+
+    def _answer(self, request: Request) -> Reply:
+        try:
+            arguments = self._read(request)
+        except script_inputs.Refusal as refusal:
+            if refusal.status == 405 and request.method == "OPTIONS":
+                return script_outputs.options_reply()
+            return script_outputs.error_reply(refusal.status, refusal.message)
+        if self._wants_request_headers:
+            arguments["request_headers"] = script_inputs.request_headers(request)
+        try:
+            if self._timeout_ms:
+                with _alarm(self._timeout_ms):
+                    started = time.perf_counter()
+                    result = self._run(**arguments)
+                    elapsed_ms = (time.perf_counter() - started) * 1000.0
+            else:
+                started = time.perf_counter()
+                result = self._run(**arguments)
+                elapsed_ms = (time.perf_counter() - started) * 1000.0
+        except _Overstay as error:
+            message = "Scoring timeout after {} ms".format(self._timeout_ms)
+            _log_failure(message, error)
+            return script_outputs.error_reply(500, message, run_failed=True)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything; it fails one request only
+            _log_failure("run() raised {}".format(script_failures.last_line(error)), error)
+            return script_outputs.error_reply(500, _RUN_FAILED, run_failed=True)
+        try:
+            return script_outputs.result_reply(result, elapsed_ms)
+        except Exception as error:  # noqa: BLE001 - a result can fail in any way while it is written
+            _log_failure(
+                "run() returned {}, which cannot be sent: {}".format(
+                    type(result).__name__, script_failures.last_line(error)
+                ),
+                error,
+            )
+            return script_outputs.error_reply(500, _INTERNAL)
+
+    def _raw(self, request: Request) -> Dict[str, Any]:
+        if self._flask is not None:
+            import flask  # noqa: PLC0415 - optional, and only where the environment has it
+
+            raw: Any = flask.request._get_current_object()
+        else:
+            from penstock.scoring.raw_request import RawRequest  # noqa: PLC0415 - only raw scripts pay for it
+
+            raw = RawRequest(request)
+        return {self._script.parameters[0].name: raw}
+
+
+def _log_failure(summary: str, error: BaseException) -> None:
+    script_logging.logger.error("%s\n%s", summary, script_failures.user_traceback(error))
+
+
+def _flask_bridge(loaded_only: bool = False) -> Optional[Callable[[Request], ContextManager[Any]]]:
+    """A function that enters Flask's request context, where the script can see Flask; else None."""
+    from penstock.scoring import flask_bridge  # noqa: PLC0415 - looks for an optional library
+
+    return flask_bridge.context_maker(loaded_only=loaded_only)
+
+
+class _Overstay(BaseException):
+    """`run` took longer than SCORING_TIMEOUT_MS. Not an Exception: a script's own ``except`` may not eat it."""
+
+
+def _ring(signum: int, frame: Optional[FrameType]) -> None:
+    raise _Overstay
+
+
+@contextlib.contextmanager
+def _alarm(timeout_ms: int) -> Iterator[None]:
+    """Raise `_Overstay` in the block after `timeout_ms`; signals reach the main thread only, so elsewhere
+    the block is not limited."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _ring)
+    signal.setitimer(signal.ITIMER_REAL, timeout_ms / 1000.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

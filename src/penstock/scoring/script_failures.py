@@ -1,0 +1,220 @@
+"""What to tell the author of a script that failed: their own traceback, and what to try next.
+
+Runs in workers: Python 3.8, standard library only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import itertools
+import os
+import sys
+import traceback
+from typing import Iterator, List
+
+TREE_LINE_LIMIT = 200
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+_DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "skimage": "scikit-image",
+    "bs4": "beautifulsoup4",
+    "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv",
+    "jwt": "pyjwt",
+    "Crypto": "pycryptodome",
+    "fitz": "pymupdf",
+    "attr": "attrs",
+    "pkg_resources": "setuptools<81",
+    "google.protobuf": "protobuf",
+    "azure.storage.blob": "azure-storage-blob",
+    "azure.identity": "azure-identity",
+    "azureml.core": "azureml-core",
+    "OpenSSL": "pyopenssl",
+    "faiss": "faiss-cpu",
+    "sentence_transformers": "sentence-transformers",
+    "usb": "pyusb",
+    "serial": "pyserial",
+    "MySQLdb": "mysqlclient",
+    "psycopg2": "psycopg2-binary",
+}
+"""Import name -> PyPI name, where they differ and scoring scripts use them."""
+
+
+def user_traceback(error: BaseException) -> str:
+    """The traceback of `error` and of what caused it, without the frames of this package and of the import
+    system. Ends without a newline."""
+    report = traceback.TracebackException(type(error), error, error.__traceback__)
+    _trim(report, set())
+    return "".join(report.format()).rstrip("\n")
+
+
+def _trim(report: traceback.TracebackException, seen: "set[int]") -> None:
+    if id(report) in seen:
+        return
+    seen.add(id(report))
+    report.stack = traceback.StackSummary.from_list([frame for frame in report.stack if not _is_ours(frame.filename)])
+    for other in (report.__cause__, report.__context__):
+        if other is not None:
+            _trim(other, seen)
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith((_OURS, "<frozen importlib", "<frozen runpy"))
+
+
+def last_line(error: BaseException) -> str:
+    """``ValueError: what it says``, or the type alone."""
+    text = str(error)
+    if isinstance(error, SystemExit):
+        return "the script called exit({})".format("" if error.code is None else repr(error.code))
+    return "{}: {}".format(type(error).__name__, text) if text else type(error).__name__
+
+
+def model_tree(directory: str) -> str:
+    """What lies under the model directory, one name a line, at most `TREE_LINE_LIMIT` lines."""
+    if not os.path.isdir(directory):
+        return "AZUREML_MODEL_DIR is {!r}, which is not a folder.".format(directory)
+    walk = _walk(directory, 0)
+    lines = list(itertools.islice(walk, TREE_LINE_LIMIT))
+    if next(walk, None) is not None:
+        lines.append("... (only the first {} lines are shown)".format(TREE_LINE_LIMIT))
+    return "\n".join(["AZUREML_MODEL_DIR is {} and holds:".format(directory), *lines])
+
+
+def _walk(path: str, depth: int) -> Iterator[str]:
+    yield "{}{}{}".format("    " * depth, os.path.basename(path.rstrip(os.sep)), os.sep)
+    try:
+        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except OSError as error:
+        yield "{}({})".format("    " * (depth + 1), error.strerror)
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            for line in _walk(entry.path, depth + 1):
+                yield line
+        else:
+            yield "{}{}".format("    " * (depth + 1), entry.name)
+
+
+def hint_for(error: BaseException, *, code_directory: str, model_directory: str) -> str:
+    """The next step for whoever wrote the script, or an empty string where we know none."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return _missing_module(error.name, code_directory)
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return _missing_file(os.fspath(_text(error.filename)), model_directory)
+    if isinstance(error, KeyError) and error.args and error.args[0] == "AZUREML_MODEL_DIR":
+        return "The script asks for AZUREML_MODEL_DIR, but no model was given. Give the model file or folder."
+    if isinstance(error, TypeError) and "NoneType" in str(error) and not model_directory:
+        return (
+            "No model was given, so os.getenv('AZUREML_MODEL_DIR') is None. Give the model file or folder, "
+            "if that is what the script joins to a path."
+        )
+    return _pickle_hint(error)
+
+
+def _text(name: object) -> str:
+    return os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else str(name)
+
+
+def _missing_module(name: str, code_directory: str) -> str:
+    top = name.split(".")[0]
+    inside = _find_module(top, code_directory)
+    if inside:
+        return "{} lies in the code directory as {}: only the code directory itself is on the import path.".format(
+            top, inside
+        )
+    if top != name and _importable(top):
+        return (
+            "{} is installed ({}), but has no {}: the script, or a pickle that it loads, was made with another "
+            "version. Pin the version that it was made with in the conda file or requirements."
+        ).format(top, _version(top), name)
+    package = next((_DISTRIBUTIONS[key] for key in (name, top) if key in _DISTRIBUTIONS), top.replace("_", "-"))
+    return (
+        "Add {} to the environment's conda file (under pip:) or requirements; it is imported as {}. "
+        "The script runs on {}."
+    ).format(package, name, sys.executable)
+
+
+def _find_module(top: str, code_directory: str) -> str:
+    for folder, folders, files in os.walk(code_directory):
+        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+        if top + ".py" in files:
+            return os.path.relpath(os.path.join(folder, top + ".py"), code_directory)
+        if top in folders:
+            return os.path.relpath(os.path.join(folder, top), code_directory)
+    return ""
+
+
+def _importable(top: str) -> bool:
+    try:
+        return top in sys.modules or importlib.util.find_spec(top) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _version(top: str) -> str:
+    module = sys.modules.get(top)
+    return str(getattr(module, "__version__", "version unknown"))
+
+
+def _missing_file(path: str, model_directory: str) -> str:
+    if not model_directory:
+        return "No such file: {}. The working directory is {}.".format(path, os.getcwd())
+    names = _files_under(model_directory)
+    wanted = os.path.basename(path.rstrip(os.sep))
+    same = [name for name in names if os.path.basename(name) == wanted]
+    near = same or [
+        name
+        for match in difflib.get_close_matches(wanted, sorted({os.path.basename(name) for name in names}), n=3)
+        for name in names
+        if os.path.basename(name) == match
+    ]
+    if not near:
+        return "No such file: {}. See the listing of the model directory for what there is.".format(path)
+    return "No such file: {}. In the model directory there is {}: join it to AZUREML_MODEL_DIR.".format(
+        path, ", ".join(near[:3])
+    )
+
+
+def _files_under(directory: str) -> List[str]:
+    found: List[str] = []
+    for folder, _, files in os.walk(directory):
+        found.extend(os.path.relpath(os.path.join(folder, name), directory) for name in files)
+        if len(found) > 10_000:
+            break
+    return found
+
+
+def _pickle_hint(error: BaseException) -> str:
+    text = str(error)
+    if isinstance(error, AttributeError) and "Can't get attribute" in text:
+        if "__main__" in text:
+            return (
+                "The pickle refers to a class or function that lived in the training script (__main__). Put it "
+                "in a module of its own, import it from there in both places, and pickle again."
+            )
+        return (
+            "The pickle was written with another version of that library. Pin the version that it was written "
+            "with in the conda file or requirements."
+        )
+    if isinstance(error, ValueError) and "unsupported pickle protocol" in text:
+        return "The pickle was written by a newer Python than {}: choose that Python in the environment.".format(
+            sys.version.split()[0]
+        )
+    if type(error).__name__ == "UnpicklingError":
+        return (
+            "The file is not a pickle, or is cut short. A model saved by joblib is read by joblib.load; a Git LFS "
+            "pointer is a small text file that stands for the real one."
+        )
+    if isinstance(error, (ValueError, AttributeError)) and ("dtype" in text and "incompatible" in text):
+        return (
+            "The pickle was written with another version of its library. Pin the version that it was written "
+            "with in the conda file or requirements."
+        )
+    return ""
