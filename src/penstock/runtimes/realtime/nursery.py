@@ -165,13 +165,6 @@ def threads() -> int:
         return 1
 
 
-def wants_preload(manifest: Manifest) -> bool:
-    """Whether to try loading before the fork: models that we load, unless told otherwise; scripts, if told."""
-    if manifest.settings.preload == "auto":
-        return manifest.code is None
-    return manifest.settings.preload == "always"
-
-
 def main(argv: List[str]) -> None:
     """``nursery CHANNEL_FD``; the first message on the channel is the order."""
     channel = channels.Channel.from_fd(int(argv[1]))

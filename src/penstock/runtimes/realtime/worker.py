@@ -9,7 +9,6 @@ Runs in the deployment's own environment: Python 3.8, standard library only.
 
 from __future__ import annotations
 
-import mmap
 import os
 import socket
 import sys
@@ -19,43 +18,16 @@ from typing import Any, Callable, Dict, List, Optional
 
 from penstock.kit import context
 from penstock.runtimes.realtime import messages
+from penstock.runtimes.realtime.progress import RECALLED, STARTED, Progress
 from penstock.scoring.interface import Reply, Request, Scorer
 
 FLUSH_AFTER_S = 0.001
-"""A frame's answers leave at the latest this long after the first of them is known (scripts only)."""
+"""A script's answers leave at the latest this long after the first of them is known."""
+FLUSH_SLOW_S = 0.000_05
+"""A script that takes longer than this for one request sends each answer at once: the cost of a send is small
+beside it, and an answer that has left cannot be lost to the next request's crash or hang."""
 
 RECONNECT_EVERY_S = 0.02
-
-STARTED, RECALLED = 0, 1
-"""Words of the progress page: ``frame << 32 | requests started in it``, and the frame that was recalled."""
-
-
-class Progress:
-    """Two words of memory that worker and gateway share, so that a hang can be blamed on one request.
-
-    The worker writes which request it has started; the gateway, when a frame overstays, recalls the rest of
-    it. A shared page, because a hung worker answers no message.
-    """
-
-    __slots__ = ("_map", "path", "words")
-
-    def __init__(self, path: str, *, create: bool) -> None:
-        self.path = path
-        flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if create else 0)
-        fd = os.open(path, flags, 0o600)
-        try:
-            if create:
-                os.ftruncate(fd, mmap.PAGESIZE)
-            self._map = mmap.mmap(fd, mmap.PAGESIZE)
-        finally:
-            os.close(fd)
-        self.words = memoryview(self._map).cast("Q")
-
-    def close(self) -> None:
-        """Unmap the page; the file is the creator's to remove."""
-        self.words.release()
-        self._map.close()
-
 
 class Worker:
     """One process, one scorer. `alive` says whether the supervisor still is."""
@@ -134,8 +106,8 @@ class Worker:
                 continue
             context.request_id = request.id
             pending.extend(self._answer([request]))
-            now = clock()
-            if now - flushed > FLUSH_AFTER_S and index < last:
+            began, now = now, clock()
+            if index < last and (now - began > FLUSH_SLOW_S or now - flushed > FLUSH_AFTER_S):
                 frames.send(messages.replies(pending))
                 pending = []
                 flushed = now

@@ -1,0 +1,381 @@
+"""One HTTP/1.1 connection: bytes in, requests out; answers in, bytes out.
+
+httptools parses; the manners are ours: one request at a time is being answered on a connection, pipelined ones
+wait their turn; heads, bodies and patience are bounded; a slow reader stops being read from.
+
+Most clients send the same head again and again. A head that this connection has sent before means what it
+meant then, so a request that repeats it to the byte skips the parser and all that follows from headers:
+per-connection work instead of per-request work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from http import HTTPStatus
+from typing import Any, Protocol
+
+import httptools
+
+from penstock.runtimes.realtime import dispatch
+
+HEAD_BYTES = 64 * 1024
+"""Request line and headers together; more is answered 431."""
+HEAD_PATIENCE_S = 20.0
+"""From a request's first byte to the end of its headers; then 408."""
+BODY_PATIENCE_S = 60.0
+"""How long a body may pause; then 408."""
+IDLE_PATIENCE_S = 75.0
+"""How long a connection may be idle between requests."""
+WRITE_PATIENCE_S = 60.0
+"""How long a client may take none of its answer."""
+PIPELINED = 32
+"""Complete requests that may wait on one connection before it is no longer read from."""
+
+STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
+}
+_NO_MEMO = b"\0"
+
+
+class Incoming:
+    """One complete request. `headers` as received; `fields` by lower-case name, the first of each."""
+
+    __slots__ = ("body", "fields", "head", "headers", "keep_alive", "method", "target")
+
+    def __init__(self) -> None:
+        self.method = b""
+        self.target = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.fields: dict[bytes, bytes] = {}
+        self.body = b""
+        self.keep_alive = True
+        self.head = b""
+        """The head as received, when the request may set the connection's memo; else empty."""
+
+
+class Service(Protocol):
+    """What a connection asks of the gateway."""
+
+    connections: set[Connection]
+    max_body_bytes: int
+    stopping: bool
+
+    def handle(self, connection: Connection, request: Incoming) -> None:
+        """Answer `request`, now or later."""
+
+    def repeat(self, connection: Connection, body: bytes) -> None:
+        """Score `body`: the connection has sent the head of its memo again."""
+
+    def answered(self, entry: dispatch.Entry, status: int, size: int) -> None:
+        """For the counts: an accepted request was answered with a body of `size` bytes."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def common_head(self, status: int) -> bytes:
+        """Status line and the headers that every answer has."""
+
+    def fresh_ids(self) -> bytes:
+        """Id headers for a request that brought none."""
+
+    def refusal_body(self, message: str) -> bytes:
+        """The body of an answer of our own."""
+
+
+class Connection(asyncio.Protocol):
+    """See the module."""
+
+    __slots__ = (
+        "_body",
+        "_body_size",
+        "_head_bytes",
+        "_head_done",
+        "_headers",
+        "_keep_alive",
+        "_memo",
+        "_memo_size",
+        "_parser",
+        "_paused",
+        "_pending",
+        "_refused",
+        "_service",
+        "_target",
+        "_transport",
+        "_whole",
+        "_write_blocked",
+        "entry",
+        "extra",
+        "head_only",
+        "memo_meta",
+        "progressed",
+    )
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._transport: Any = None
+        self._parser: Any = None
+        self.entry: dispatch.Entry | None = None
+        self.progressed = 0.0
+        self.memo_meta = b""
+        self.head_only = False
+        self.extra = b""
+        self._memo = _NO_MEMO
+        self._memo_size = 0
+        self._pending: deque[Incoming] | None = None
+        self._paused = False
+        self._write_blocked = False
+        self._keep_alive = True
+        self._refused = False
+        self._whole = b""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._target = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._body_size = 0
+        self._head_bytes = 0
+        self._head_done = False
+
+    # Bytes in
+
+    def connection_made(self, transport: Any) -> None:
+        """asyncio's."""
+        self._transport = transport
+        self.progressed = self._service.now()
+        self._service.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio's. What nobody waits for is not scored."""
+        self._service.connections.discard(self)
+        if self.entry is not None:
+            self.entry.open = False
+            self.entry = None
+        self._pending = None
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio's."""
+        if data.startswith(self._memo) and len(data) == self._memo_size and self.entry is None:
+            if not self._head_bytes:
+                self._service.repeat(self, data[len(self._memo) :])
+                return
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        if self._refused:
+            return
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
+        fresh = not self._head_bytes
+        if fresh:
+            self.progressed = self._service.now()
+        if not self._head_done:
+            self._head_bytes += len(data)
+        else:
+            self.progressed = self._service.now()
+        self._whole = data if fresh else b""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # An upgrade may be declined by answering the request as it stands; what follows is not HTTP.
+            self._refused = True
+        except httptools.HttpParserError as error:
+            cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else None
+            if isinstance(cause, _Refused):
+                self._refuse_now(cause.status, cause.message)
+            else:
+                self._refuse_now(400, f"This is not a valid HTTP/1.1 request: {error}.")
+            return
+        if self._head_bytes > HEAD_BYTES and not self._head_done:
+            self._refuse_now(431, f"The request's headers are larger than {HEAD_BYTES} bytes.")
+
+    def on_url(self, url: bytes) -> None:
+        """httptools'."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """httptools'."""
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """httptools'. Refuses early what would only be refused later."""
+        self._head_done = True
+        limit = self._service.max_body_bytes
+        hosts = 0
+        for name, value in self._headers:
+            lowered = name.lower()
+            if lowered == b"content-length" and int(value) > limit:
+                raise _Refused(413, self._too_large())
+            if lowered == b"expect":
+                if value.lower() != b"100-continue":
+                    raise _Refused(417, "The only expectation that can be met is 100-continue.")
+                if self.entry is None and self._parser.get_http_version() == "1.1":
+                    self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            hosts += lowered == b"host"
+        if hosts != 1 and self._parser.get_http_version() == "1.1":
+            raise _Refused(400, "A request needs exactly one Host header.")
+
+    def on_body(self, body: bytes) -> None:
+        """httptools'."""
+        self._body_size += len(body)
+        if self._body_size > self._service.max_body_bytes:
+            raise _Refused(413, self._too_large())
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """httptools'. The request is whole: handle it, or let it wait for the one before."""
+        request = Incoming()
+        request.method = self._parser.get_method()
+        request.target = self._target
+        request.headers = self._headers
+        request.fields = fields = {}
+        for name, value in self._headers:
+            fields.setdefault(name.lower(), value)
+        body = self._body
+        request.body = body[0] if len(body) == 1 else b"".join(body)
+        request.keep_alive = self._parser.should_keep_alive()
+        whole = self._whole
+        if request.keep_alive and whole.endswith(request.body) and b"content-length" in fields:
+            head = whole[: len(whole) - len(request.body)]
+            # One head, one body, nothing else in the packet: it may be remembered.
+            if head.find(b"\r\n\r\n") == len(head) - 4 and len(request.body) == int(fields[b"content-length"]):
+                request.head = head
+        self._begin()
+        if self.entry is None and not self._pending:
+            self._take(request)
+            return
+        if self._pending is None:
+            self._pending = deque()
+        self._pending.append(request)
+        if len(self._pending) >= PIPELINED and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _take(self, request: Incoming) -> None:
+        self._keep_alive = request.keep_alive
+        self.head_only = request.method == b"HEAD"
+        self.extra = b""
+        self._service.handle(self, request)
+
+    def remember(self, request: Incoming, meta: bytes) -> None:
+        """Later requests with this very head may skip the parser; `meta` is what the worker is told of them."""
+        if request.head:
+            self._memo = request.head
+            self._memo_size = len(request.head) + len(request.body)
+            self.memo_meta = meta
+
+    # Answers out
+
+    def answer(self, entry: dispatch.Entry, status: int, head: bytes, body: bytes) -> None:
+        """Write a worker's reply."""
+        self.entry = None
+        self._service.answered(entry, status, len(body))
+        self.write(status, head, entry.ids, body)
+
+    def refuse(self, entry: dispatch.Entry, status: int, message: str) -> None:
+        """Write an answer of our own to an accepted request."""
+        self.entry = None
+        self._service.answered(entry, status, 0)
+        self.write_refusal(status, message, ids=entry.ids)
+
+    def write_refusal(self, status: int, message: str, *, ids: bytes = b"", head: bytes = b"") -> None:
+        """Write ``{"message": ...}`` with `status`."""
+        if status == 429:
+            head += b"retry-after: 1\r\n"
+        self.write(status, b"content-type: application/json\r\n" + head, ids, self._service.refusal_body(message))
+
+    def write(self, status: int, head: bytes, ids: bytes, body: bytes) -> None:
+        """Write an answer: `head` is its own header lines, `ids` those of the request, fresh ones if empty."""
+        service = self._service
+        transport = self._transport
+        keep = self._keep_alive and not service.stopping
+        parts = (
+            service.common_head(status),
+            head,
+            ids or service.fresh_ids(),
+            self.extra,
+            b"content-length: %d\r\n\r\n" % len(body)
+            if keep
+            else b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body),
+            b"" if self.head_only else body,
+        )
+        transport.write(b"".join(parts))
+        self.progressed = service.now()
+        if not keep:
+            self._refused = True
+            transport.close()
+        elif self._pending:
+            self._next()
+
+    def _next(self) -> None:
+        pending = self._pending
+        while pending and self.entry is None and not self._write_blocked:
+            self._take(pending.popleft())
+            if self._refused:
+                return
+        if self._paused and not self._write_blocked and not pending:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _refuse_now(self, status: int, message: str) -> None:
+        """Answer and hang up: what follows on this connection cannot be understood."""
+        if self.entry is not None:
+            # An earlier request is still being scored; its answer goes first, and is the last.
+            self._keep_alive = False
+            self._refused = True
+            self._pending = None
+            return
+        self._keep_alive = False
+        self.head_only = False
+        self.extra = b""
+        self.write_refusal(status, message)
+
+    def pause_writing(self) -> None:
+        """asyncio's: the client does not take what we send. Nothing more is read from it meanwhile."""
+        self._write_blocked = True
+        self.progressed = self._service.now()
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """asyncio's."""
+        self._write_blocked = False
+        self._next()
+
+    def check_patience(self, now: float) -> None:
+        """Called about once a second: let go of clients that have stopped in the middle."""
+        waited = now - self.progressed
+        if self._write_blocked:
+            if waited > WRITE_PATIENCE_S:
+                self._transport.abort()
+        elif self.entry is not None:
+            return
+        elif self._head_bytes:
+            if waited > (BODY_PATIENCE_S if self._head_done else HEAD_PATIENCE_S):
+                self._refuse_now(408, "The rest of the request did not come in time.")
+        elif waited > IDLE_PATIENCE_S:
+            self._transport.close()
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether part of an answer has not left yet."""
+        return bool(self._transport.get_write_buffer_size())
+
+    def close_if_idle(self) -> None:
+        """For shutdown: nothing is being answered and nothing has begun."""
+        if self.entry is None and not self._head_bytes and not self._pending:
+            self._transport.close()
+
+    def _too_large(self) -> str:
+        return f"The body is larger than the {self._service.max_body_bytes} bytes that are accepted (--max-body)."
+
+
+class _Refused(Exception):
+    """Raised inside the parser's callbacks to stop it."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
