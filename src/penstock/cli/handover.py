@@ -1,0 +1,44 @@
+"""From the command line to the supervisor: this process becomes it.
+
+The launch goes through an inherited file without a name, so that keys stand neither in the argument list nor
+in the environment of any process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from typing import NoReturn
+
+from penstock.bundle.launch import Launch
+
+SUPERVISOR = "penstock.runtimes.realtime.supervisor"
+
+
+def hand_over(launch: Launch, environ: Mapping[str, str]) -> NoReturn:
+    """Replaces this process by the supervisor of `launch`, in the environment `environ`."""
+    descriptor = write_launch(launch)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, argv_of(descriptor), dict(environ))  # noqa: S606 - no shell is wanted
+
+
+def argv_of(descriptor: int) -> list[str]:
+    """The supervisor's argument list."""
+    return [sys.executable, "-m", SUPERVISOR, "--launch-fd", str(descriptor)]
+
+
+def write_launch(launch: Launch) -> int:
+    """A descriptor that survives exec and reads as `launch`, from the start."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("penstock-launch", 0)
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.set_inheritable(descriptor, True)
+    with os.fdopen(os.dup(descriptor), "wb") as stream:
+        stream.write(launch.to_json().encode())
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
