@@ -29,6 +29,9 @@ IDLE_PATIENCE_S = 75.0
 """How long a connection may be idle between requests."""
 WRITE_PATIENCE_S = 60.0
 """How long a client may take none of its answer."""
+LINGER_S = 2.0
+"""How long a client that is still sending may go on after its refusal. Hanging up at once would make the
+kernel reset the connection, and the client might never read why it was refused."""
 PIPELINED = 32
 """Complete requests that may wait on one connection before it is no longer read from."""
 
@@ -93,6 +96,7 @@ class Connection(asyncio.Protocol):
         "_head_done",
         "_headers",
         "_keep_alive",
+        "_lingering",
         "_memo",
         "_memo_size",
         "_parser",
@@ -127,6 +131,7 @@ class Connection(asyncio.Protocol):
         self._write_blocked = False
         self._keep_alive = True
         self._refused = False
+        self._lingering = False
         self._whole = b""
         self._begin()
 
@@ -304,7 +309,10 @@ class Connection(asyncio.Protocol):
         self.progressed = service.now()
         if not keep:
             self._refused = True
-            transport.close()
+            if self._lingering and not transport.is_closing():
+                transport.write_eof()
+            else:
+                transport.close()
         elif self._pending:
             self._next()
 
@@ -329,6 +337,7 @@ class Connection(asyncio.Protocol):
         self._keep_alive = False
         self.head_only = False
         self.extra = b""
+        self._lingering = True
         self.write_refusal(status, message)
 
     def pause_writing(self) -> None:
@@ -347,7 +356,10 @@ class Connection(asyncio.Protocol):
     def check_patience(self, now: float) -> None:
         """Called about once a second: let go of clients that have stopped in the middle."""
         waited = now - self.progressed
-        if self._write_blocked:
+        if self._lingering:
+            if waited > LINGER_S:
+                self._transport.abort()
+        elif self._write_blocked:
             if waited > WRITE_PATIENCE_S:
                 self._transport.abort()
         elif self.entry is not None:
@@ -365,6 +377,8 @@ class Connection(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """For shutdown: nothing is being answered and nothing has begun."""
+        if self._lingering or self._transport.get_write_buffer_size():
+            return
         if self.entry is None and not self._head_bytes and not self._pending:
             self._transport.close()
 

@@ -63,6 +63,8 @@ class Fleet:
     generation: int = 1
     candidate: int = 0
     """The generation that is being loaded to replace `generation`; 0: none."""
+    newest: int = 1
+    """The last number given: one is never given twice, for late messages of an abandoned generation name it."""
     served: bool = False
     """Whether any worker ever joined: before that, a failed load ends the whole start."""
     workers: dict[int, WorkerState] = field(default_factory=dict)
@@ -74,7 +76,8 @@ class Fleet:
     def reload(self, now: float) -> list[Action]:
         """Model or code has changed: raise a new generation beside the serving one."""
         actions = self._abandon_candidate("a newer change came")
-        self.candidate = max(self.generation, *self.nurseries, 0) + 1
+        self.newest += 1
+        self.candidate = self.newest
         self.not_before = 0.0
         self.failures = 0
         return actions + self.reconcile(now)

@@ -64,6 +64,7 @@ class Gateway:
             max_batch_size=settings.max_batch_size,
             max_queue_wait_s=settings.max_queue_wait_ms / 1000,
         )
+        self.batched = self.metrics.batched
         self.routes = Routes(launch, self.metrics)
         self._id_prefix = str(uuid.uuid4())[:24].encode()
         self._id_count = int.from_bytes(os.urandom(5), "big")

@@ -19,6 +19,9 @@ class Host(Protocol):
     def joined(self, link: dispatch.Link, about: dict[str, Any]) -> None:
         """A worker has connected and said what it holds."""
 
+    def batched(self, size: int) -> None:
+        """For the counts: `size` requests went to a worker together."""
+
 
 class WorkerConnection(asyncio.Protocol):
     """One worker's socket, from its hello to its end."""
@@ -63,6 +66,7 @@ class WorkerConnection(asyncio.Protocol):
         self._host.joined(self._link, about)
 
     def _send(self, frame: list[dispatch.Entry]) -> None:
+        self._host.batched(len(frame))
         self._transport.write(messages.batch([(entry.deadline, entry.meta, entry.body) for entry in frame]))
 
     def _started(self, frame: int) -> int:
