@@ -1,8 +1,9 @@
 """The environment that a deployment's workers run in: a virtual environment built by uv, kept by digest.
 
-An environment lies at ``<cache>/environments/<digest>``, is built there once under a file lock, and counts only
-when its marker file stands, which is written last: a build that is killed leaves nothing that anybody uses, and
-the next one starts afresh. It is built in place, as scripts in a virtual environment hold their own path.
+An environment lies at ``<cache>/environments/<digest>``, is built there once under a file lock, and counts
+only when its marker file stands, which is written last: a build that is killed leaves nothing that anybody
+uses, and the next one starts afresh. It is built in place, as scripts in a virtual environment hold their own
+path.
 Nothing of Penstock is installed in it; `launch.worker_argv` brings the worker code along.
 Runs in workers: Python 3.8, standard library only.
 """
@@ -17,7 +18,8 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
-from typing import Callable, Iterator, List, Mapping, Optional, Tuple
+from pathlib import Path
+from typing import Callable, Iterator, Mapping
 
 from penstock.bundle import build_failures, installer, interpreters, requirement_lines
 from penstock.bundle.requirements import Requirements
@@ -39,7 +41,7 @@ class Environment:
     """`python` is the absolute path of the interpreter that workers run on; `notes` are lines for people."""
 
     python: str
-    notes: Tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def current() -> Environment:
@@ -51,9 +53,9 @@ def cache_directory(variables: Mapping[str, str]) -> str:
     """``PENSTOCK_CACHE``, else ``penstock`` in the user's cache folder."""
     named = variables.get("PENSTOCK_CACHE")
     if named:
-        return os.path.abspath(os.path.expanduser(named))
-    home = variables.get("HOME") or os.path.expanduser("~")
-    return os.path.join(variables.get("XDG_CACHE_HOME") or os.path.join(home, ".cache"), "penstock")
+        return str(Path(named).expanduser().resolve())
+    caches = variables.get("XDG_CACHE_HOME") or Path(variables.get("HOME") or Path.home(), ".cache")
+    return str(Path(caches, "penstock"))
 
 
 def prepare(requirements: Requirements, *, strict: bool, say: Callable[[str], None]) -> Environment:
@@ -69,20 +71,20 @@ def prepare(requirements: Requirements, *, strict: bool, say: Callable[[str], No
     folder = os.path.join(root, digest(requirements, choice.interpreter))
     try:
         if not is_ready(folder):
-            os.makedirs(root, mode=0o700, exist_ok=True)
+            Path(root).mkdir(mode=0o700, parents=True, exist_ok=True)
             with _locked(folder + ".lock", say) as lock:
                 if not is_ready(folder):
                     _build(folder, requirements, choice.interpreter, say, lock)
     except OSError as error:
         raise EnvironmentBuildError(
-            "cannot build the environment in {}: {}".format(root, error.strerror or error),
+            f"cannot build the environment in {root}: {error.strerror or error}",
             hint="make room or set PENSTOCK_CACHE to a folder that can be written",
         ) from error
     return Environment(python_of(folder), notes)
 
 
 def digest(requirements: Requirements, interpreter: interpreters.Interpreter) -> str:
-    """What an environment is kept by: 24 hexadecimal digits over all that goes into it, local files included."""
+    """What an environment is kept by: 24 hexadecimal digits over all that goes into it, local files too."""
     lines = sorted({requirement_lines.normalized(line) for line in requirements.packages})
     content = [
         FORMAT,
@@ -104,12 +106,12 @@ def python_of(folder: str) -> str:
 
 def is_ready(folder: str) -> bool:
     """Whether `folder` holds a finished environment whose base interpreter still exists."""
-    return os.path.exists(os.path.join(folder, _MARKER)) and os.access(python_of(folder), os.X_OK)
+    return Path(folder, _MARKER).exists() and os.access(python_of(folder), os.X_OK)
 
 
 @contextlib.contextmanager
 def _locked(path: str, say: Callable[[str], None]) -> Iterator[int]:
-    """Hold the lock file at `path` alone; the descriptor is given to uv, so that the lock outlives us if need be."""
+    """Hold the lock file at `path` alone. uv inherits the descriptor, so the lock outlives us if need be."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -131,18 +133,18 @@ def _build(
 ) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     source = requirements.source or "the requirements"
-    say("building the environment of {} on {}".format(source, interpreter.label))
+    say(f"building the environment of {source} on {interpreter.label}")
     try:
         _install(folder, requirements, interpreter, say, lock)
         _add_companions(folder, requirements, say, lock)
-        with open(os.path.join(folder, _MARKER), "w", encoding="utf-8") as file:
+        with Path(folder, _MARKER).open("w", encoding="utf-8") as file:
             json.dump({"format": FORMAT, "source": source, "python": interpreter.path}, file)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    say("environment ready: {}".format(folder))
+    say(f"environment ready: {folder}")
 
 
 def _install(
@@ -152,14 +154,13 @@ def _install(
     say: Callable[[str], None],
     lock: int,
 ) -> None:
-    root = os.path.dirname(folder)
+    root = str(Path(folder).parent)
     venv = ["venv", "--no-project", "--no-config", "--quiet", "--python", interpreter.path, folder]
     outcome = installer.run(venv, say=say, folder=root, lock=lock)
     if outcome.status != 0:
         raise EnvironmentBuildError(
-            "uv cannot make a virtual environment on {} ({}): {}".format(
-                interpreter.label, interpreter.path, outcome.log.strip()
-            )
+            f"uv cannot make a virtual environment on {interpreter.label} ({interpreter.path}):\n"
+            f"{outcome.log.strip()}"
         )
     if not requirements.packages and not requirement_lines.installs(requirements.options):
         return
@@ -171,7 +172,7 @@ def _install(
 
 
 def _add_companions(
-    folder: str, requirements: Requirements, say: Callable[[str], None], lock: Optional[int]
+    folder: str, requirements: Requirements, say: Callable[[str], None], lock: int | None
 ) -> None:
     installed = _installed(folder)
     missing = [line for line in COMPANIONS if requirement_lines.name_of(line) not in installed]
@@ -190,7 +191,7 @@ def _add_companions(
     ]
     # All at once as a rule; one by one where one of them cannot be had for this Python.
     for group in [missing, *([line] for line in missing)]:
-        outcome = installer.run([*command, *group], say=_nothing, folder=os.path.dirname(folder), lock=lock)
+        outcome = installer.run([*command, *group], say=_nothing, folder=str(Path(folder).parent), lock=lock)
         if outcome.status == 0 and group is missing:
             return
 
@@ -199,13 +200,11 @@ def _nothing(line: str) -> None:
     """Tells nobody: companions are no news."""
 
 
-def _installed(folder: str) -> List[str]:
+def _installed(folder: str) -> list[str]:
     """The normalised names of what is installed in the environment at `folder`."""
-    lib = os.path.join(folder, "lib")
-    names = []
-    for python in os.listdir(lib) if os.path.isdir(lib) else []:
-        packages = os.path.join(lib, python, "site-packages")
-        for entry in os.listdir(packages) if os.path.isdir(packages) else []:
-            if entry.endswith((".dist-info", ".egg-info")):
-                names.append(requirement_lines.name_of(entry.split("-")[0]))
-    return names
+    found = Path(folder, "lib").glob("python*/site-packages/*")
+    return [
+        requirement_lines.name_of(entry.name.split("-")[0])
+        for entry in found
+        if entry.suffix in (".dist-info", ".egg-info")
+    ]

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
-from typing import Callable, List, Mapping, Optional, Sequence
+from typing import Callable, Mapping, Sequence
 
 from penstock.bundle import package_indexes
 from penstock.errors import EnvironmentBuildError
@@ -32,7 +32,7 @@ class Outcome:
 
 
 def uv_binary() -> str:
-    """The path of uv: the one that Penstock brings, else the one on PATH. EnvironmentBuildError where neither."""
+    """The path of uv: the one that Penstock brings, else the one on PATH. Raises EnvironmentBuildError."""
     try:
         import uv
     except ImportError:
@@ -46,7 +46,7 @@ def uv_binary() -> str:
     if found is None:
         raise EnvironmentBuildError(
             "uv, which builds environments, is not installed",
-            hint="install it with `pip install uv`, or serve in the running Python with --environment current",
+            hint="`pip install uv`, or serve in the running Python with --environment current",
         )
     return found
 
@@ -70,12 +70,12 @@ def run(
     say: Say,
     folder: str,
     requirements: str = "",
-    lock: Optional[int] = None,
+    lock: int | None = None,
 ) -> Outcome:
     """Run ``uv ARGUMENTS`` in `folder`, `requirements` on its standard input.
 
-    `lock` is a file descriptor that uv inherits: a file lock on it then holds until uv has ended too, even when
-    this process is killed. KeyboardInterrupt ends uv before it goes on.
+    `lock` is a file descriptor that uv inherits: a file lock on it then holds until uv has ended too, even
+    when this process is killed. KeyboardInterrupt ends uv before it goes on.
     """
     process = subprocess.Popen(
         [uv_binary(), *arguments],
@@ -90,7 +90,7 @@ def run(
     )
     assert process.stdin is not None  # both are pipes, as asked
     assert process.stderr is not None
-    log: List[str] = []
+    log: list[str] = []
     try:
         try:
             process.stdin.write(requirements)
@@ -123,7 +123,7 @@ def progress(line: str) -> str:
         return "downloading {} ({})".format(match[1], match[2].replace("iB", "B"))
     match = _BUILDING.match(text)
     if match:
-        return "building {} from source, as no wheel of it fits; this may take minutes".format(match[1])
+        return f"building {match[1]} from source, as no wheel of it fits; this may take minutes"
     match = _INSTALLED.match(text)
     if match:
         return "installed {} packages in {}".format(*match.groups())

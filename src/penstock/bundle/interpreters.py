@@ -1,7 +1,7 @@
 """The Pythons on this machine, and which of them a deployment's environment is built on.
 
-`find` looks where people keep interpreters (PATH, pyenv, uv, conda, asdf, mise, the system's folders) and asks
-each for its version; `choose` is a pure decision. Nothing is ever downloaded.
+`find` looks where people keep interpreters (PATH, pyenv, uv, conda, asdf, mise, the system's folders) and
+asks each for its version; `choose` is a pure decision. Nothing is ever downloaded.
 Runs in workers: Python 3.8, standard library only.
 """
 
@@ -14,7 +14,8 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import List, Mapping, Optional, Sequence, Tuple
+from pathlib import Path
+from typing import Mapping, Sequence, Tuple
 
 from penstock.errors import EnvironmentBuildError
 
@@ -76,7 +77,7 @@ def _clause_holds(version: Version, clause: str, wanted: str) -> bool:
     match = _CLAUSE.match(clause)
     if match is None:
         raise EnvironmentBuildError(
-            "cannot read the Python version {!r}".format(wanted),
+            f"cannot read the Python version {wanted!r}",
             hint="write it like 3.9, 3.9.13 or >=3.8,<3.11",
         )
     asked = tuple(int(part) for part in match["version"].split("."))
@@ -88,7 +89,7 @@ def _clause_holds(version: Version, clause: str, wanted: str) -> bool:
         return same != asked
     if operator == "~=":
         return same >= asked and version[: len(asked) - 1] == asked[:-1]
-    padded = (asked + (0, 0, 0))[:3]
+    padded = ((*asked, 0, 0, 0))[:3]
     if operator == ">=":
         return version >= padded
     if operator == "<":
@@ -102,17 +103,17 @@ def choose(
 ) -> Choice:
     """The interpreter for `wanted` (as `satisfies` reads it; empty: any).
 
-    Of those that satisfy it: one of the minor version of `preferred` (the running Python) where `wanted` leaves
-    that open, else the newest. Where none does, the nearest, the older of two equally near (a pin has wheels
-    for older Pythons sooner than for newer ones), with a note; EnvironmentBuildError where `strict`, or where
-    nothing here can run workers. `source` names the file that asks.
+    Of those that satisfy it: one of the minor version of `preferred` (the running Python) where `wanted`
+    leaves that open, else the newest. Where none does, the nearest, the older of two equally near (a pin has
+    wheels for older Pythons sooner than for newer ones), with a note; EnvironmentBuildError where `strict`,
+    or where nothing here can run workers. `source` names the file that asks.
     """
     usable = [interpreter for interpreter in available if interpreter.version >= OLDEST]
     have = ", ".join(sorted({dotted(each.version) for each in usable}, key=_natural)) or "none"
     if not usable:
         raise EnvironmentBuildError(
-            "no Python {} or newer was found on this machine".format(dotted(OLDEST[:2])),
-            hint="install one, for example with pyenv or `uv python install {}`".format(dotted(OLDEST[:2])),
+            f"no Python {dotted(OLDEST[:2])} or newer was found on this machine",
+            hint=f"install one, for example with pyenv or `uv python install {dotted(OLDEST[:2])}`",
         )
     matching = [interpreter for interpreter in usable if satisfies(interpreter.version, wanted)]
     if matching:
@@ -122,7 +123,7 @@ def choose(
     nearest = min(usable, key=lambda each: (_distance(each.version, aim), _negative(each.version)))
     if strict:
         raise EnvironmentBuildError(
-            "{} asks for Python {}, which this machine lacks; found {}".format(asker, wanted, have),
+            f"{asker} asks for Python {wanted}, which this machine lacks; found {have}",
             hint=_strict_hint(wanted, aim, nearest),
         )
     note = "{} asks for Python {}, which {}; using {}".format(
@@ -137,7 +138,7 @@ def choose(
 
 
 def _best(matching: Sequence[Interpreter], preferred: Version) -> Interpreter:
-    def rank(interpreter: Interpreter) -> Tuple[bool, bool, Version]:
+    def rank(interpreter: Interpreter) -> tuple[bool, bool, Version]:
         version = interpreter.version
         return version[:2] == preferred[:2], version == preferred, version
 
@@ -148,11 +149,11 @@ def _aim(wanted: str) -> Version:
     """The version at the heart of `wanted`, to measure distances from."""
     match = re.search(r"\d+(?:\.\d+)*", wanted)
     parts = tuple(int(part) for part in match.group().split(".")) if match else OLDEST
-    padded = (parts + (0, 0, 0))[:3]
+    padded = ((*parts, 0, 0, 0))[:3]
     return padded[0], padded[1], padded[2]
 
 
-def _distance(version: Version, aim: Version) -> Tuple[int, int, bool, int]:
+def _distance(version: Version, aim: Version) -> tuple[int, int, bool, int]:
     minors = abs((version[0] - aim[0]) * 100 + version[1] - aim[1])
     return abs(version[0] - aim[0]), minors, version > aim, abs(version[2] - aim[2]) if minors == 0 else 0
 
@@ -163,20 +164,17 @@ def _negative(version: Version) -> Version:
 
 def _strict_hint(wanted: str, aim: Version, nearest: Interpreter) -> str:
     if aim < OLDEST:
-        return "Python {} is the oldest that can score; retrain or re-save the model on a newer one".format(
-            dotted(OLDEST[:2])
-        )
+        return f"Python {dotted(OLDEST[:2])} is the oldest that can score; save the model anew on a newer one"
     if nearest.version[:2] == aim[:2]:
-        return "ask for python={} to accept {}, or leave out --strict-environment".format(
-            dotted(aim[:2]), dotted(nearest.version)
-        )
+        series = dotted(aim[:2])
+        return f"ask for python={series} to accept {nearest.label}, or leave out --strict-environment"
     return (
         "install it (`pyenv install {0}` or `uv python install {0}`), "
         "or leave out --strict-environment to use {1}".format(dotted(aim[:2]), nearest.label)
     )
 
 
-def _natural(text: str) -> List[int]:
+def _natural(text: str) -> list[int]:
     return [int(part) for part in text.split(".")]
 
 
@@ -202,7 +200,7 @@ def running() -> Interpreter:
     return Interpreter(os.path.realpath(base), sys.version_info[:3])
 
 
-def find(variables: Optional[Mapping[str, str]] = None) -> List[Interpreter]:
+def find(variables: Mapping[str, str] | None = None) -> list[Interpreter]:
     """Every CPython on this machine that starts, the running one first, each once; free-threaded builds and
     pre-releases left out. `variables` is the process environment (default: ours)."""
     here = running()
@@ -210,16 +208,16 @@ def find(variables: Optional[Mapping[str, str]] = None) -> List[Interpreter]:
     return [here, *_probe([path for path in paths if path != here.path])]
 
 
-def _probe(paths: Sequence[str]) -> List[Interpreter]:
+def _probe(paths: Sequence[str]) -> list[Interpreter]:
     """The interpreters among `paths`, all asked at once."""
     processes = [_start_probe(path) for path in paths]
     versions = [_finish_probe(process) for process in processes]
     return [Interpreter(path, version) for path, version in zip(paths, versions) if version is not None]
 
 
-def candidates(variables: Mapping[str, str]) -> List[str]:
+def candidates(variables: Mapping[str, str]) -> list[str]:
     """Paths that may be interpreters, symbolic links resolved, in the order in which they are looked for."""
-    home = variables.get("HOME") or os.path.expanduser("~")
+    home = variables.get("HOME") or str(Path.home())
     data = variables.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
     pyenv = variables.get("PYENV_ROOT") or os.path.join(home, ".pyenv")
     installs = [
@@ -234,33 +232,33 @@ def candidates(variables: Mapping[str, str]) -> List[str]:
             variables.get("MISE_DATA_DIR") or os.path.join(data, "mise"), "installs", "python", "*", "bin"
         ),
     ]
-    folders = [folder for pattern in installs for folder in sorted(glob.glob(pattern))]
-    folders += [folder for folder in variables.get("PATH", "").split(os.pathsep) if os.path.isabs(folder)]
+    folders = [folder for pattern in installs for folder in sorted(glob.glob(pattern))]  # noqa: PTH207 - absolute patterns
+    folders += [folder for folder in variables.get("PATH", "").split(os.pathsep) if folder.startswith("/")]
     folders += _SYSTEM_FOLDERS
     folders += _conda_folders(home)
     # pyenv's shims are shell scripts that start what a folder asks for; what they start was found above.
     shims = os.path.realpath(os.path.join(pyenv, "shims"))
-    seen = {}
+    seen: dict[str, None] = {}
     for folder in folders:
-        if os.path.realpath(folder) == shims or not os.path.isdir(folder):
+        if os.path.realpath(folder) == shims or not Path(folder).is_dir():
             continue
-        for name in sorted(os.listdir(folder)):
+        for name in sorted(os.listdir(folder)):  # noqa: PTH208 - names are wanted
             path = os.path.realpath(os.path.join(folder, name))
             if _NAME.match(name) and os.access(path, os.X_OK):
                 seen.setdefault(path, None)
     return list(seen)
 
 
-def _conda_folders(home: str) -> List[str]:
+def _conda_folders(home: str) -> list[str]:
     """The environments that conda has made, as it lists them itself."""
     try:
-        with open(os.path.join(home, ".conda", "environments.txt"), encoding="utf-8") as file:
-            return [os.path.join(line.strip(), "bin") for line in file if line.strip()]
+        listed = Path(home, ".conda", "environments.txt").read_text(encoding="utf-8")
     except OSError:
         return []
+    return [os.path.join(line.strip(), "bin") for line in listed.splitlines() if line.strip()]
 
 
-def _start_probe(path: str) -> Optional[subprocess.Popen[bytes]]:
+def _start_probe(path: str) -> subprocess.Popen[bytes] | None:
     try:
         return subprocess.Popen(
             [path, "-I", "-c", _PROBE],
@@ -273,7 +271,7 @@ def _start_probe(path: str) -> Optional[subprocess.Popen[bytes]]:
         return None
 
 
-def _finish_probe(process: Optional[subprocess.Popen[bytes]]) -> Optional[Version]:
+def _finish_probe(process: subprocess.Popen[bytes] | None) -> Version | None:
     """The version of a finished CPython that can carry an environment, else None."""
     if process is None:
         return None

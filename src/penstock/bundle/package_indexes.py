@@ -1,8 +1,8 @@
 """Where packages come from on this machine: pip's configuration, said in uv's variables.
 
-uv does not read ``pip.conf`` or ``PIP_*``, yet that is where companies name their mirrors. So what pip is told
-is handed to uv, unless uv has a configuration of its own, which then stands alone. URLs may hold passwords:
-they travel in environment variables, never in arguments.
+uv does not read ``pip.conf`` or ``PIP_*``, yet that is where companies name their mirrors. So what pip is
+told is handed to uv, unless uv has a configuration of its own, which then stands alone. URLs may hold
+passwords: they travel in environment variables, never in arguments.
 Sources: pip's "Configuration" page (files, order, names), uv's "Environment variables" page.
 Runs in workers: Python 3.8, standard library only.
 """
@@ -12,7 +12,8 @@ from __future__ import annotations
 import configparser
 import os
 import sys
-from typing import Dict, List, Mapping, Optional, Sequence
+from pathlib import Path
+from typing import Mapping, Sequence
 
 _UV_OWN_VARIABLES = (
     "UV_CONFIG_FILE",
@@ -27,7 +28,7 @@ _SECTIONS = ("global", "install")
 _TRUE = ("1", "true", "yes", "on")
 
 
-def uv_variables(variables: Mapping[str, str]) -> Dict[str, str]:
+def uv_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """What to add to `variables` (a process environment) so that uv installs from where pip would."""
     if configures_uv(variables):
         return {}
@@ -41,13 +42,13 @@ def configures_uv(variables: Mapping[str, str]) -> bool:
     user = variables.get("XDG_CONFIG_HOME") or os.path.join(_home(variables), ".config")
     shared = (variables.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)
     folders = [user, *shared, "/etc"]
-    return any(os.path.isfile(os.path.join(folder, "uv", "uv.toml")) for folder in folders)
+    return any(Path(folder, "uv", "uv.toml").is_file() for folder in folders)
 
 
-def pip_settings(variables: Mapping[str, str]) -> Dict[str, str]:
+def pip_settings(variables: Mapping[str, str]) -> dict[str, str]:
     """pip's settings by long option name (``extra-index-url``): files in pip's order, then ``PIP_*``; what
     comes later wins."""
-    settings: Dict[str, str] = {}
+    settings: dict[str, str] = {}
     for path in _pip_files(variables):
         parser = configparser.RawConfigParser()
         try:
@@ -63,9 +64,9 @@ def pip_settings(variables: Mapping[str, str]) -> Dict[str, str]:
     return settings
 
 
-def translate(settings: Mapping[str, str], variables: Mapping[str, str]) -> Dict[str, str]:
+def translate(settings: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
     """pip's `settings` as uv's variables; those that `variables` sets already are left alone."""
-    wanted: Dict[str, Optional[str]] = {
+    wanted: dict[str, str | None] = {
         "UV_DEFAULT_INDEX": settings.get("index-url") or settings.get("pypi-url"),
         "UV_INDEX": " ".join(settings.get("extra-index-url", "").split()),
         "UV_FIND_LINKS": ",".join(settings.get("find-links", "").split()),
@@ -81,17 +82,17 @@ def translate(settings: Mapping[str, str], variables: Mapping[str, str]) -> Dict
         "HTTP_PROXY": settings.get("proxy"),
     }
     if wanted["UV_INDEX"]:
-        # pip takes the best version over all its indexes; uv by itself would stop at the first that has the name.
+        # pip takes the best version over all its indexes; uv would stop at the first that has the name.
         wanted["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return {name: value for name, value in wanted.items() if value and not variables.get(name)}
 
 
-def _on(value: Optional[str]) -> bool:
+def _on(value: str | None) -> bool:
     return (value or "").strip().lower() in _TRUE
 
 
 def _home(variables: Mapping[str, str]) -> str:
-    return variables.get("HOME") or os.path.expanduser("~")
+    return variables.get("HOME") or str(Path.home())
 
 
 def _pip_files(variables: Mapping[str, str]) -> Sequence[str]:
@@ -101,7 +102,7 @@ def _pip_files(variables: Mapping[str, str]) -> Sequence[str]:
         return []
     home = _home(variables)
     shared = (variables.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)
-    files: List[str] = [os.path.join(folder, "pip", "pip.conf") for folder in reversed(shared)]
+    files: list[str] = [os.path.join(folder, "pip", "pip.conf") for folder in reversed(shared)]
     files += [
         "/etc/pip.conf",
         os.path.join(home, ".pip", "pip.conf"),

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from typing import Iterator, List, Sequence, Tuple
+from pathlib import Path
+from typing import Iterator, Sequence
 from urllib.parse import unquote, urlsplit
 
 from penstock.bundle.requirements import Requirements
@@ -52,7 +53,7 @@ def name_of(line: str) -> str:
 
 
 def normalized(line: str) -> str:
-    """`line` with its name normalised and no blanks around operators, so that equal requirements look equal."""
+    """`line` with its name normalised and no blanks around operators: equal requirements look equal."""
     name = name_of(line)
     text = line.strip()
     if not name or "@" in text:
@@ -62,7 +63,7 @@ def normalized(line: str) -> str:
     return name + re.sub(r"\s*([<>=!~,\[\]()]+)\s*", r"\1", head).strip() + semicolon + marker.strip()
 
 
-def split_option(line: str) -> Tuple[str, str]:
+def split_option(line: str) -> tuple[str, str]:
     """``--find-links=x``, ``--find-links x`` and ``-fx`` as ``("--find-links", "x")``; the name as written
     where it is not a short form."""
     if not line.startswith("--") and len(line) > 2 and line[:2] in IN_FILE_OPTIONS:
@@ -78,24 +79,24 @@ def installs(options: Sequence[str]) -> bool:
     return any(split_option(line)[0] == "--editable" for line in options)
 
 
-def for_uv(requirements: Requirements) -> Tuple[List[str], str]:
+def for_uv(requirements: Requirements) -> tuple[list[str], str]:
     """Arguments for ``uv pip install``, and the text of the requirements file for its standard input, where
     URLs with passwords belong."""
-    arguments: List[str] = []
-    lines: List[str] = []
+    arguments: list[str] = []
+    lines: list[str] = []
     for line in requirements.options:
         name, value = split_option(line)
         if name in ON_COMMAND_LINE_OPTIONS:
             arguments += [*ON_COMMAND_LINE_OPTIONS[name], *([value] if value else [])]
         else:
-            lines.append("{} {}".format(name, value).strip())
+            lines.append(f"{name} {value}".strip())
             if name == "--extra-index-url" and "--index-strategy" not in arguments:
                 # pip takes the best version over all indexes; uv would stop at the first that has the name.
                 arguments += ["--index-strategy", "unsafe-best-match"]
     return arguments, "".join(line + "\n" for line in [*lines, *requirements.packages])
 
 
-def local_paths(requirements: Requirements) -> List[str]:
+def local_paths(requirements: Requirements) -> list[str]:
     """Files and folders of this machine that `requirements` install from or are bound by."""
     paths = []
     for line in requirements.packages:
@@ -107,7 +108,7 @@ def local_paths(requirements: Requirements) -> List[str]:
             paths.append(re.sub(r"\[[^\]]*\]\Z", "", target))
     for line in requirements.options:
         name, value = split_option(line)
-        if name == "--constraint" and os.path.isabs(value):
+        if name == "--constraint" and value.startswith("/"):
             paths.append(value)
         elif name == "--editable" and value.startswith("/"):
             project = re.sub(r"\[[^\]]*\]\Z", "", value)
@@ -118,10 +119,10 @@ def local_paths(requirements: Requirements) -> List[str]:
 
 def fingerprint(path: str) -> str:
     """Changes when the file or the source folder at `path` does; empty where there is none."""
-    if os.path.isfile(path):
-        with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
-    return hashlib.sha256("\n".join(_listing(path)).encode()).hexdigest() if os.path.isdir(path) else ""
+    place = Path(path)
+    if place.is_file():
+        return hashlib.sha256(place.read_bytes()).hexdigest()
+    return hashlib.sha256("\n".join(_listing(path)).encode()).hexdigest() if place.is_dir() else ""
 
 
 def _listing(folder: str) -> Iterator[str]:
@@ -130,5 +131,5 @@ def _listing(folder: str) -> Iterator[str]:
             name for name in folders if name not in _NOT_SOURCE and not name.endswith(".egg-info")
         )
         for name in sorted(files):
-            status = os.stat(os.path.join(parent, name))
-            yield "{} {} {}".format(os.path.join(parent, name), status.st_size, status.st_mtime_ns)
+            status = Path(parent, name).stat()
+            yield f"{os.path.join(parent, name)} {status.st_size} {status.st_mtime_ns}"

@@ -7,7 +7,6 @@ Runs in workers: Python 3.8, standard library only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Tuple
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Requirements:
     has no meaning here and was left out."""
 
     python: str = ""
-    packages: Tuple[str, ...] = ()
-    options: Tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     source: str = ""
-    notes: Tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
