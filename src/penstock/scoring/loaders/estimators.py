@@ -1,4 +1,4 @@
-"""What a fitted scikit-learn-like object tells about itself: its parts, its inputs, its classes.
+"""What is inside a fitted scikit-learn-like object: its parts, its first and last estimator, its threads.
 
 Nothing is imported: everything is read from attributes, so the same code serves scikit-learn 0.2x and 1.x,
 and libraries that imitate it. Runs in workers: Python 3.8, standard library only.
@@ -6,21 +6,23 @@ and libraries that imitate it. Runs in workers: Python 3.8, standard library onl
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Set, Tuple
+from collections import deque
+from typing import Any, Deque, Iterator, List, Set, Tuple
 
-from penstock.scoring.interface import Field, Signature
 from penstock.scoring.loaders import threads
 
 # Libraries whose estimators score each row for itself.
 _KNOWN = {"sklearn", "xgboost", "lightgbm", "catboost", "imblearn"}
+# Where a fitted meta-estimator keeps what it was fitted around, most telling first.
+_INNER = ("best_estimator_", "regressor_", "estimator_", "estimators_", "base_estimator_", "estimator")
 
 
 def parts(loaded: Any) -> Iterator[Any]:
     """`loaded` and every estimator inside it (steps, folds, trees), each once, outermost first."""
     seen: Set[int] = set()
-    waiting: List[Any] = [loaded]
+    waiting: Deque[Any] = deque([loaded])
     while waiting:
-        value = waiting.pop(0)
+        value = waiting.popleft()
         if id(value) in seen:
             continue
         seen.add(id(value))
@@ -44,7 +46,7 @@ def _is_estimator(value: Any) -> bool:
     return (
         not isinstance(value, type)
         and hasattr(value, "__dict__")
-        and any(hasattr(value, method) for method in ("fit", "predict", "transform"))
+        and any(hasattr(type(value), method) for method in ("fit", "predict", "predict_proba", "transform"))
     )
 
 
@@ -53,44 +55,88 @@ def library(value: Any) -> str:
     return type(value).__module__.split(".")[0]
 
 
+def kind(value: Any) -> str:
+    """The name of the class of `value`: ``Pipeline``."""
+    return type(value).__name__
+
+
+def is_known(loaded: Any) -> bool:
+    """Whether all of it is the code of libraries that we know.
+
+    Then each row's answer is its own, and calling it once at load does no harm. A FunctionTransformer holds
+    any function at all: only NumPy's element-wise ones, and scikit-learn's checks, are known.
+    """
+    for part in parts(loaded):
+        if library(part) not in _KNOWN:
+            return False
+        if kind(part) == "FunctionTransformer" and not (
+            _is_elementwise(vars(part).get("func")) and _is_elementwise(vars(part).get("inverse_func"))
+        ):
+            return False
+    return True
+
+
+def _is_elementwise(function: Any) -> bool:
+    function = getattr(function, "func", function)  # a functools.partial
+    return (
+        function is None
+        or type(function).__name__ == "ufunc"
+        or getattr(function, "__module__", "") == "sklearn.utils.validation"
+    )
+
+
+def steps(pipeline: Any) -> List[Any]:
+    """The fitted steps of a Pipeline in order, without those that are switched off."""
+    return [step for _, step in pipeline.steps if step is not None and step != "passthrough"]
+
+
+def first(loaded: Any) -> Any:
+    """The innermost estimator or transformer that sees the input as it comes."""
+    for _ in range(32):  # nesting deeper than this is a cycle
+        if hasattr(loaded, "steps") and isinstance(loaded.steps, list) and steps(loaded):
+            loaded = steps(loaded)[0]
+            continue
+        within = inner(loaded)
+        if within is None:
+            return loaded
+        loaded = within
+    return loaded
+
+
+def inner(loaded: Any) -> Any:
+    """The estimator that `loaded` was fitted around (a search's best, a calibrated or voting classifier's
+    first, a forest's first tree), or None."""
+    attributes = vars(loaded) if hasattr(loaded, "__dict__") else {}
+    if kind(loaded) == "FeatureUnion" and loaded.transformer_list:
+        return loaded.transformer_list[0][1]
+    calibrated = attributes.get("calibrated_classifiers_")
+    if calibrated:
+        return getattr(calibrated[0], "estimator", None) or getattr(calibrated[0], "base_estimator", None)
+    for name in _INNER:
+        value: Any = attributes.get(name)
+        if isinstance(value, (list, tuple)):
+            value = value[0] if value else None
+        elif type(value).__name__ == "ndarray":
+            value = value.ravel()[0] if value.dtype == object and value.size else None
+        if value is not None and _is_estimator(value):
+            return value
+    return None
+
+
 def use_one_thread(loaded: Any) -> Tuple[str, ...]:
     """Set ``n_jobs`` of every part to the worker's thread count; notes what was changed."""
     wanted = threads.count()
     changed: List[str] = []
     for part in parts(loaded):
-        if vars(part).get("n_jobs") not in (None, wanted):
-            if type(part).__name__ not in changed:
-                changed.append(type(part).__name__)
+        if library(part) not in ("xgboost", "lightgbm") and vars(part).get("n_jobs") not in (None, wanted):
+            if kind(part) not in changed:
+                changed.append(kind(part))
             part.n_jobs = wanted
+        elif library(part) in ("xgboost", "lightgbm") and "n_jobs" in vars(part):
+            # Here None means every core; an XGBoost booster keeps a count of its own.
+            part.n_jobs = wanted
+            if hasattr(part, "get_booster"):
+                part.get_booster().set_param({"nthread": wanted})
     if not changed:
         return ()
     return (f"n_jobs of {', '.join(changed)} is set to {wanted} for serving (OMP_NUM_THREADS changes it)",)
-
-
-def is_row_independent(loaded: Any) -> bool:
-    """Whether each row's answer is its own: true of known libraries, unknown of anybody's own code.
-
-    A FunctionTransformer holds any function at all; only NumPy's element-wise ones are known.
-    """
-    for part in parts(loaded):
-        if library(part) not in _KNOWN:
-            return False
-        if type(part).__name__ == "FunctionTransformer":
-            if not all(_is_elementwise(vars(part).get(name)) for name in ("func", "inverse_func")):
-                return False
-    return True
-
-
-def _is_elementwise(function: Any) -> bool:
-    return function is None or type(function).__name__ == "ufunc"
-
-
-def signature(loaded: Any) -> Signature:
-    """The inputs and outputs as far as `loaded` knows them."""
-    names = getattr(loaded, "feature_names_in_", None)
-    if names is not None:
-        return Signature("table", tuple(Field(str(name)) for name in names), (), "feature_names_in_")
-    count = getattr(loaded, "n_features_in_", None)
-    if count is not None:
-        return Signature("array", (Field("input", "float64", (-1, int(count))),), (), "n_features_in_")
-    return Signature()

@@ -21,7 +21,11 @@ FORMATS = (
 )
 _HEAD_BYTES = 1 << 16
 
+_AGAIN = "Save or copy the model again."
+_DATA = "Give the model itself; data can be its --sample-input."
 _RE_EXPORT = "Export it to ONNX, or log it with mlflow and serve that folder, or load it in a scoring script."
+
+_SCRIPT = "load it in a scoring script"
 
 # (test on the first bytes, what it looks like, what to do)
 _FOREIGN: Tuple[Tuple[Callable[[bytes], bool], str, str], ...] = (
@@ -39,23 +43,34 @@ _FOREIGN: Tuple[Tuple[Callable[[bytes], bool], str, str], ...] = (
     (
         lambda head: head.startswith(b"\x89HDF\r\n\x1a\n"),
         "an HDF5 file, the form of Keras models and weights",
-        "Export it to ONNX (tf2onnx, or model.export(format='onnx') in Keras 3), or load it in a scoring script.",
+        f"Export it to ONNX (tf2onnx, or model.export(format='onnx') in Keras 3), or {_SCRIPT}.",
     ),
     (
-        lambda head: len(head) > 9 and head[8:10] == b'{"' and struct.unpack("<Q", head[:8])[0] < 100_000_000,
+        lambda head: head[8:10] == b'{"' and struct.unpack("<Q", head[:8])[0] < 100_000_000,
         "a safetensors file: weights without the network that uses them",
-        "Export the whole model (torch.export.save, torch.jit.save or ONNX), or load it in a scoring script.",
+        f"Export the whole model (torch.export.save, torch.jit.save or ONNX), or {_SCRIPT}.",
     ),
-    (lambda head: head.startswith(b"GGUF"), "a GGUF file, a language model for llama.cpp", "Load it in a scoring script."),
-    (lambda head: head.startswith(b"CBM1"), "a CatBoost model", _RE_EXPORT.replace("Export it to ONNX", "Save it as ONNX")),
+    (
+        lambda head: head.startswith(b"GGUF"),
+        "a GGUF file, a language model for llama.cpp",
+        "It needs llama.cpp.",
+    ),
+    (lambda head: head.startswith(b"CBM1"), "a CatBoost model", _RE_EXPORT),
     (lambda head: head[4:8] == b"TFL3", "a TensorFlow Lite model", _RE_EXPORT),
-    (lambda head: head[:5] in (b"RDX2\n", b"RDX3\n") or bool(re.match(rb"[XA]\n\x00\x00\x00[\x02\x03]", head)),
-     "an R object (.rds or .RData)", "Export the model from R to ONNX or PMML-free formats such as XGBoost's own."),
-    (lambda head: head.startswith(b"\x93NUMPY"), "a NumPy array, not a model", "Give the model; an array can be a --sample-input."),
-    (lambda head: head.startswith(b"PAR1"), "a Parquet table, not a model", "Give the model; a table can be a --sample-input."),
-    (lambda head: head[257:262] == b"ustar", "a tar archive", "Unpack it and give the model file or folder inside."),
-    (lambda head: head.startswith((b"\x7fELF", b"MZ")), "a program or shared library", "Give the model file."),
-)  # fmt: skip
+    (
+        lambda head: bool(re.match(rb"RD[XA][23]\n|[XA]\n\x00\x00\x00[\x02\x03]", head)),
+        "an R object (.rds or .RData)",
+        "Export it from R in the library's own form (xgb.save, lgb.save) or as ONNX.",
+    ),
+    (lambda head: head.startswith(b"\x93NUMPY"), "a NumPy array, not a model", _DATA),
+    (lambda head: head.startswith(b"PAR1"), "a Parquet table, not a model", _DATA),
+    (lambda head: head[257:262] == b"ustar", "a tar archive", "Unpack it and give what is inside."),
+    (
+        lambda head: head.startswith((b"\x7fELF", b"MZ")),
+        "a program or shared library",
+        "Give the model file.",
+    ),
+)
 
 
 def file_format(path: str) -> str:
@@ -67,7 +82,7 @@ def file_format(path: str) -> str:
     except OSError as error:
         raise ModelError(f"cannot read the model file {path}: {error.strerror or error}") from error
     if size == 0:
-        raise ModelError(f"the model file {path} is empty (0 bytes)", hint="Save or copy the model again.")
+        raise ModelError(f"the model file {path} is empty (0 bytes)", hint=_AGAIN)
     _refuse_foreign(path, head)
     if compression.name(head) is not None:
         return _compressed_format(path)
@@ -78,7 +93,7 @@ def file_format(path: str) -> str:
     if head[:1] in (b"{", b"["):
         return _braces_format(path, head)
     if re.match(rb"\s*tree\r?\n", head):
-        return "lightgbm"
+        return _lightgbm_format(path, size)
     if _is_old_xgboost(head):
         return "xgboost"
     if head[4:8] == b"ORTM":
@@ -101,9 +116,7 @@ def _compressed_format(path: str) -> str:
             f"{path} is compressed, and this Python lacks the module {error.name} to read it"
         ) from error
     except Exception as error:  # each codec has errors of its own for a damaged stream
-        raise ModelError(
-            f"{path} is compressed, and damaged: {error}", hint="Copy or save it again."
-        ) from error
+        raise ModelError(f"{path} is compressed, and damaged: {error}", hint=_AGAIN) from error
     _refuse_foreign(path, head)
     if pickle_signs.is_pickle(head, whole=len(head) < _HEAD_BYTES):
         return _pickle_format(path, head)
@@ -123,9 +136,7 @@ def _zip_format(path: str) -> str:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError) as error:
-        raise ModelError(
-            f"{path} begins like a zip archive, and is damaged: {error}", hint="Copy it again."
-        ) from error
+        raise ModelError(f"{path} begins like a zip archive, and is damaged: {error}", hint=_AGAIN) from error
     inner = {name.partition("/")[2] or name for name in names}
     tails = {name.rsplit("/", 1)[-1] for name in names}
     if "constants.pkl" in inner:
@@ -183,6 +194,20 @@ def _braces_format(path: str, head: bytes) -> str:
     raise ModelError(f"{path} looks like JSON, and not like a model", hint=f"Known are {FORMATS}.")
 
 
+def _lightgbm_format(path: str, size: int) -> str:
+    """Refuses a text that is cut off, on which LightGBM itself crashes the process."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        sizes = re.search(rb"\ntree_sizes=([\d ]+)\r?\n\r?\n", content)
+        is_cut = content.find(b"\nTree=") < 0
+        if sizes:
+            is_cut = sizes.end() + sum(map(int, sizes.group(1).split())) > size
+    if is_cut:
+        raise ModelError(
+            f"{path} looks like a LightGBM model whose end is missing ({size} bytes)", hint=_AGAIN
+        )
+    return "lightgbm"
+
+
 def _is_old_xgboost(head: bytes) -> bool:
     """XGBoost's binary form before JSON: an optional ``binf``, 136 bytes of parameters, then the names of
     objective and booster, each after its length as a 64-bit number."""
@@ -205,9 +230,7 @@ def _protobuf_format(path: str, size: int, head: bytes) -> str:
     if state == "whole":
         return "onnx"
     if state == "cut":
-        raise ModelError(
-            f"{path} looks like an ONNX model whose end is missing ({size} bytes)", hint="Copy it again."
-        )
+        raise ModelError(f"{path} looks like an ONNX model whose end is missing ({size} bytes)", hint=_AGAIN)
     raise _unknown(path, head)
 
 

@@ -72,7 +72,7 @@ def _refuse_foreign(folder: str) -> None:
     if "saved_model.pb" in names:
         raise ModelError(
             f"{folder} looks like a TensorFlow SavedModel",
-            hint="Export it to ONNX (python -m tf2onnx.convert --saved-model ...), or load it in a scoring script.",
+            hint="Export it to ONNX (python -m tf2onnx.convert), or load it in a scoring script.",
         )
     if "config.json" in names and names & {
         "model.safetensors",
@@ -81,7 +81,7 @@ def _refuse_foreign(folder: str) -> None:
     }:
         raise ModelError(
             f"{folder} looks like a Hugging Face model",
-            hint="Export it to ONNX (optimum-cli export onnx), or log it with mlflow, or load it in a scoring script.",
+            hint="Export it to ONNX (optimum-cli export onnx), or load it in a scoring script.",
         )
     if os.path.isdir(os.path.join(folder, "metadata")) and os.path.exists(
         os.path.join(folder, "metadata", "part-00000")

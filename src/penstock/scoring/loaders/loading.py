@@ -9,12 +9,14 @@ import os
 
 from penstock import errors
 from penstock.bundle.manifest import ModelSource
-from penstock.scoring.loaders import detection, sklearn, threads
+from penstock.scoring.loaders import detection, lightgbm, sklearn, threads, xgboost
 from penstock.scoring.loaders.loaded import LoadedModel
 
 _LOADERS = {
     "sklearn": sklearn.load,
     "python": sklearn.load,
+    "xgboost": xgboost.load,
+    "lightgbm": lightgbm.load,
 }
 
 

@@ -1,47 +1,163 @@
 """Models that are pickled Python objects: scikit-learn and all that behaves like it.
 
-Runs in workers: Python 3.8; scikit-learn, joblib and pandas where the environment has them.
+What is changed for serving, and noted: ``n_jobs`` becomes the worker's thread count. What is changed without
+effect on any answer: forests ask their trees directly (`forests`), and an object fitted on a DataFrame of
+numbers forgets the column names once they stand in the signature, so that it takes arrays without a warning
+(`LoadedModel.accepts_array`). Runs in workers: Python 3.8; scikit-learn, joblib and pandas where the
+environment has them.
 """
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Tuple
+import warnings
+from dataclasses import replace
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from penstock.errors import ModelError
-from penstock.scoring.loaders import estimators, threads, unpickling
+from penstock.scoring.interface import Signature
+from penstock.scoring.loaders import (
+    categories,
+    estimator_inputs,
+    estimators,
+    forests,
+    lightgbm,
+    probing,
+    samples,
+    threads,
+    unpickling,
+    xgboost,
+)
 from penstock.scoring.loaders.loaded import LoadedModel
 
-METHODS = ("predict", "predict_proba", "decision_function", "predict_log_proba", "score_samples", "transform")
+METHODS = ("predict", "predict_proba", "decision_function", "predict_log_proba", "score_samples")
+_PROBE_ROWS = 4
+
+Score = Callable[[str, Any, Mapping[str, Any]], Any]
 
 
 def load(path: str, *, name: str, sample_input: str = "") -> LoadedModel:
     """The model pickled at `path`. Raises ModelError."""
     loaded, notes = unpickling.load(path)
-    return adopt(loaded, path=path, name=name, notes=notes)
+    return adopt(loaded, path=path, name=name, sample_input=sample_input, notes=notes)
 
 
-def adopt(loaded: Any, *, path: str, name: str, notes: Tuple[str, ...] = ()) -> LoadedModel:
-    """The Model of an object in memory, which came from `path`. Raises ModelError if it cannot predict."""
+def adopt(
+    loaded: Any,
+    *,
+    path: str,
+    name: str,
+    sample_input: str = "",
+    form: str = "",
+    notes: Tuple[str, ...] = (),
+) -> LoadedModel:
+    """The Model of an object in memory, which came from `path`; `form` is its `format`, empty to look.
+    Raises ModelError if it cannot predict."""
+    if estimators.kind(loaded) == "Booster" and estimators.library(loaded) == "xgboost":
+        return xgboost.adopt(loaded, name=name, notes=notes)
+    if estimators.kind(loaded) == "Booster" and estimators.library(loaded) == "lightgbm":
+        return lightgbm.adopt(loaded, name=name, notes=notes)
     methods = tuple(method for method in METHODS if callable(getattr(loaded, method, None)))
     if "predict" not in methods:
         raise _cannot_predict(loaded, path)
     notes += estimators.use_one_thread(loaded)
-    signature = estimators.signature(loaded)
-
-    def score(method: str, data: Any, params: Mapping[str, Any]) -> Any:
-        return getattr(loaded, method)(data)
-
-    is_sklearn = type(loaded).__module__.split(".")[0] == "sklearn"
+    signature = estimator_inputs.signature(loaded)
+    if signature.layout == "unknown" and sample_input:
+        signature = samples.signature(sample_input)
+    accepts_array = False
+    known = estimators.is_known(loaded)
+    if known:
+        forests.speed_up(loaded)
+        accepts_array = signature.layout == "table" and _forget_names(loaded, signature)
+    score = _score(loaded, methods, categories.names(signature.inputs), as_array=accepts_array)
+    if known:
+        signature = _probed(loaded, signature, methods, score)
     return LoadedModel(
         name=name,
-        format="sklearn" if is_sklearn else "python",
+        format=form or ("sklearn" if estimators.library(loaded) == "sklearn" else "python"),
         signature=signature,
         methods=methods,
         fork_safe=threads.count() == 1,
-        row_independent=estimators.is_row_independent(loaded),
+        row_independent=known,
         score=score,
         notes=notes,
+        accepts_array=accepts_array,
     )
+
+
+def _score(loaded: Any, methods: Sequence[str], categorical: Sequence[str], *, as_array: bool) -> Score:
+    bound: Dict[str, Callable[[Any], Any]] = {method: getattr(loaded, method) for method in methods}
+
+    def plain(method: str, data: Any, params: Mapping[str, Any]) -> Any:
+        return bound[method](data)
+
+    def array(method: str, data: Any, params: Mapping[str, Any]) -> Any:
+        return bound[method](data.to_numpy() if hasattr(data, "to_numpy") else data)
+
+    def categorized(method: str, data: Any, params: Mapping[str, Any]) -> Any:
+        return bound[method](categories.as_categories(data, categorical))
+
+    def text(method: str, data: Any, params: Mapping[str, Any]) -> Any:
+        values = data.to_numpy() if hasattr(data, "to_numpy") else data
+        return bound[method](values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values)
+
+    def records(method: str, data: Any, params: Mapping[str, Any]) -> Any:
+        return bound[method](data.to_dict("records") if hasattr(data, "to_dict") else list(data))
+
+    if estimator_inputs.takes_text(loaded):
+        return text
+    if estimator_inputs.takes_records(loaded):
+        return records
+    if categorical:
+        return categorized
+    return array if as_array else plain
+
+
+def _forget_names(loaded: Any, signature: Signature) -> bool:
+    """Make `loaded` take arrays although it was fitted on a DataFrame; whether that worked.
+
+    It must give the same for both, and warn of neither; otherwise it is left as it was.
+    """
+    if any(field.dtype != "float64" for field in signature.inputs):
+        return False
+    table = probing.rows(signature, _PROBE_ROWS)
+    if table is None:
+        return False
+    forgotten: List[Tuple[Any, Any]] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            expected = loaded.predict(table)
+            for part in estimators.parts(loaded):
+                if "feature_names_in_" in vars(part):
+                    forgotten.append((part, vars(part).pop("feature_names_in_")))
+            warnings.simplefilter("error")
+            works = probing.same(expected, loaded.predict(table.to_numpy()))
+        except Exception:  # noqa: BLE001 - any failure means that it needs its names
+            works = False
+    if not works:
+        for part, names in forgotten:
+            part.feature_names_in_ = names
+    return works
+
+
+def _probed(loaded: Any, signature: Signature, methods: Sequence[str], score: Score) -> Signature:
+    """`signature` with the outputs and the sample that a first call on made-up rows proved."""
+    try:
+        data = probing.rows(signature, _PROBE_ROWS)
+        if data is None:
+            return signature
+        outputs = probing.outputs(score, methods, data, _classes(loaded))
+    except Exception:  # noqa: BLE001 - made-up rows may not suit; real ones are the callers'
+        return signature
+    return replace(signature, outputs=outputs, sample=probing.sample_of(data[:1]))
+
+
+def _classes(loaded: Any) -> Optional[List[Any]]:
+    try:
+        classes = loaded.classes_
+        return list(classes.tolist()) if classes.ndim == 1 else None
+    except Exception:  # noqa: BLE001 - a regressor's property raises AttributeError, others whatever they like
+        return None
 
 
 def _cannot_predict(loaded: Any, path: str) -> ModelError:
@@ -53,7 +169,10 @@ def _cannot_predict(loaded: Any, path: str) -> ModelError:
         keys = ", ".join(map(repr, list(loaded)[:8]))
         message = f"{path} holds a dict with the keys {keys}, not a model"
         if inside:
-            hint = f"The model is under {inside[0]!r}: save that alone, or give a scoring script that takes it out."
+            hint = (
+                f"The model is under {inside[0]!r}: save that alone, "
+                "or give a scoring script that takes it out."
+            )
     elif isinstance(loaded, type):
         message = f"{path} holds the class {loaded.__qualname__} and not a fitted object of it"
     return ModelError(message, hint=hint)

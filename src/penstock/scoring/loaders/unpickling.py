@@ -49,8 +49,8 @@ def _notes(caught: List[warnings.WarningMessage]) -> Tuple[str, ...]:
         clash = _SKLEARN_WARNING.search(str(warning.message) + " ")
         if clash:
             note = (
-                f"the model was pickled with scikit-learn {clash.group(1)} and is served with {clash.group(2)}: "
-                "answers may differ; list the model's version in its environment"
+                f"the model was pickled with scikit-learn {clash.group(1)} and is served with "
+                f"{clash.group(2)}: answers may differ; list the model's version in its environment"
             )
             if note not in notes:
                 notes.append(note)
@@ -95,29 +95,23 @@ def _translate(path: str, error: Exception) -> ModelError:
 
 def _missing_module(path: str, module: str) -> Tuple[str, str]:
     top = module.split(".")[0]
+    installed = packages.version(packages.distribution_of(top))
     if top == "numpy":
-        return (
-            f"{path} needs {module}, which the NumPy installed here ({packages.version('numpy')}) does not have: "
-            "it was pickled with another major version of NumPy",
-            "numpy._core is NumPy 2's name and numpy.core NumPy 1's: list the model's NumPy in its environment.",
-        )
-    if top in sys.modules or packages.version(packages.distribution_of(top)):
-        return (
-            f"{path} needs the module {module}, which the installed {packages.distribution_of(top)} "
-            f"{packages.version(packages.distribution_of(top)) or ''} does not have".rstrip(),
-            "It was saved with another version: list that version in the model's environment.",
-        )
+        message = f"{path} was pickled with another major version of NumPy than the installed {installed}"
+        return f"{message}: it needs {module}", "List the NumPy that it was saved with in its environment."
+    if top in sys.modules or installed:
+        owner = f"{packages.distribution_of(top)} {installed}".rstrip()
+        message = f"{path} needs the module {module}, which the installed {owner} does not have"
+        return message, "It was saved with another version: list that version in the model's environment."
     known = packages.install_hint(top)
     if known:
-        return (
-            f"{path} needs the Python package {packages.distribution_of(top)}, which is not installed",
-            known,
-        )
-    return (
-        f"{path} needs the Python module {module}, which is not installed here",
-        f"If {top} is a package, list it in the model's environment (conda file or requirements). If it is your "
-        "own code, give its folder and a scoring script: --code DIR --script score.py.",
+        message = f"{path} needs the Python package {packages.distribution_of(top)}, which is not installed"
+        return message, known
+    hint = (
+        f"If {top} is a package, list it in the model's environment (conda file or requirements). "
+        "If it is your own code, give its folder and a scoring script: --code DIR --script score.py."
     )
+    return f"{path} needs the Python module {module}, which is not installed here", hint
 
 
 def _sklearn_clash(path: str) -> str:

@@ -1,0 +1,205 @@
+"""XGBoost boosters: JSON, UBJSON, and the binary form of old versions where the library still reads it.
+
+A file that XGBClassifier or XGBRegressor saved says so, and is scored through that class, as its author
+would (labels, best iteration). Any other is a Booster, and `predict` is what `Booster.predict` gives: for
+``binary:logistic`` the probability of the second class.
+Runs in workers: Python 3.8; xgboost, and pandas for categories.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from penstock.errors import ModelError
+from penstock.scoring.interface import Field, Signature
+from penstock.scoring.loaders import categories, packages, probing, threads
+from penstock.scoring.loaders.loaded import LoadedModel
+
+_PROBE_ROWS = 8
+_WRAPPERS = {"classifier": "XGBClassifier", "regressor": "XGBRegressor", "ranker": "XGBRanker"}
+
+
+def load(path: str, *, name: str, sample_input: str = "", wrapper: str = "") -> LoadedModel:
+    """The booster at `path`. `wrapper` is a class of ``xgboost`` to load it with (``XGBClassifier``);
+    empty: what the file says. Raises ModelError."""
+    xgboost = packages.require("xgboost", path, "an XGBoost model")
+    booster = xgboost.Booster()
+    try:
+        booster.load_model(path)
+    except Exception as error:  # XGBoostError, and what older versions raise instead
+        raise _unreadable(path, error, xgboost.__version__) from error
+    notes = _version_notes(path, xgboost.__version__)
+    wrapper = wrapper or _WRAPPERS.get(_attribute(booster, "_estimator_type"), "")
+    if wrapper and packages.version("scikit-learn"):
+        # Not at the top: the scikit-learn module asks this one about columns.
+        from penstock.scoring.loaders import sklearn
+
+        estimator = getattr(xgboost, wrapper)()
+        estimator.load_model(path)
+        return sklearn.adopt(estimator, path=path, name=name, form="xgboost", notes=notes)
+    return adopt(booster, name=name, notes=notes)
+
+
+def adopt(booster: Any, *, name: str, notes: Tuple[str, ...] = ()) -> LoadedModel:
+    """The Model of a Booster in memory."""
+    booster.set_param({"nthread": threads.count()})
+    fields = columns(booster, int(booster.num_features()))
+    names = booster.feature_names
+    signature = Signature("array", (Field("input", "float64", (-1, len(fields))),), (), "the booster")
+    if names:
+        signature = Signature("table", tuple(_named(names, fields)), (), "the booster's feature_names")
+    objective, classes = _objective(booster)
+    scorer = _Scorer(booster, categories.names(signature.inputs), classes)
+    rows = probing.rows(signature, _PROBE_ROWS)
+    if rows is not None:
+        scorer.prove_inplace(rows)
+        outputs = probing.outputs(scorer, scorer.methods, rows, None)
+        sample = probing.sample_of(rows[:1])
+        signature = Signature(signature.layout, signature.inputs, outputs, signature.source, sample)
+    if classes:
+        gives = "probabilities" if objective != "multi:softmax" else "classes"
+        notes += (f"predict gives {gives}, as Booster.predict does with {objective}",)
+    return LoadedModel(
+        name=name,
+        format="xgboost",
+        signature=signature,
+        methods=scorer.methods,
+        fork_safe=threads.count() == 1,
+        row_independent=True,
+        score=scorer,
+        notes=notes,
+        accepts_array=signature.layout == "table" and all(field.dtype == "float64" for field in fields),
+    )
+
+
+def columns(booster: Any, count: int) -> List[Field]:
+    """One unnamed Field for each of `count` columns, by the booster's feature types.
+
+    XGBoost keeps categories from 3.1 on, and maps them itself. Before, a categorical column is the code that
+    pandas gave the category in training, which the file does not hold: there it is an ``int64``.
+    """
+    types: Sequence[str] = booster.feature_types or ()
+    if "c" not in types:
+        return [Field("", "float64")] * count
+    known = _known_categories(booster)
+    if known is None:
+        return [Field("", "int64" if kind == "c" else "float64") for kind in types]
+    return [
+        Field("", "category", categories=known.get(place)) if kind == "c" else Field("", "float64")
+        for place, kind in enumerate(types)
+    ]
+
+
+def _known_categories(booster: Any) -> Optional[Dict[int, Optional[Tuple[Any, ...]]]]:
+    """Categories by column; None where this version does not keep them, or the file comes from one."""
+    if not hasattr(booster, "get_categories"):
+        return None
+    try:
+        listed = booster.get_categories(export_to_arrow=True).to_arrow()
+    except ImportError:
+        return {}  # without pyarrow they are kept all the same, and only cannot be shown
+    except Exception:  # noqa: BLE001 - an empty container: saved before 3.1
+        return None
+    found = {place: tuple(array.to_pylist()) for place, (_, array) in enumerate(listed) if array is not None}
+    return dict(found) or None
+
+
+def _named(names: Sequence[str], fields: Sequence[Field]) -> List[Field]:
+    return [Field(name, field.dtype, categories=field.categories) for name, field in zip(names, fields)]
+
+
+def _objective(booster: Any) -> Tuple[str, int]:
+    """The objective's name and the number of classes; 0 where it is no classifier."""
+    try:
+        learner = json.loads(booster.save_config())["learner"]
+        objective = str(learner["objective"]["name"])
+        count = int(learner["learner_model_param"].get("num_class", 0))
+    except Exception:  # noqa: BLE001 - old versions keep it elsewhere; then it is just a Booster
+        return "", 0
+    return objective, 2 if objective == "binary:logistic" else count if objective.startswith("multi:") else 0
+
+
+def _attribute(booster: Any, name: str) -> str:
+    try:
+        return str(json.loads(booster.attr("scikit_learn") or "{}").get(name, ""))
+    except ValueError:
+        return ""
+
+
+class _Scorer:
+    """Calls a Booster. `inplace_predict` saves building a DMatrix, half of the time for one row; it is used
+    only where it proved to give the same."""
+
+    def __init__(self, booster: Any, categorical: Sequence[str], classes: int) -> None:
+        import xgboost
+
+        self._booster = booster
+        self._matrix = xgboost.DMatrix
+        self._categorical = categorical
+        self._threads = threads.count()
+        self._inplace = False
+        self._binary = classes == 2 and _objective(booster)[0] == "binary:logistic"
+        has_probabilities = self._binary or _objective(booster)[0] == "multi:softprob"
+        self.methods: Tuple[str, ...] = ("predict", "predict_proba") if has_probabilities else ("predict",)
+
+    def __call__(self, method: str, data: Any, params: Mapping[str, Any]) -> Any:
+        predicted = self._predict(data)
+        if method == "predict_proba" and self._binary:
+            import numpy as np
+
+            return np.column_stack((1 - predicted, predicted))
+        return predicted
+
+    def _predict(self, data: Any) -> Any:
+        if hasattr(data, "columns"):
+            data = categories.as_categories(data, self._categorical) if self._categorical else data.to_numpy()
+        if self._inplace:
+            return self._booster.inplace_predict(data, validate_features=False)
+        given: Dict[str, Any] = {"nthread": self._threads}
+        if self._categorical:
+            given["enable_categorical"] = True
+        else:
+            given["feature_names"] = self._booster.feature_names
+            if "c" in (self._booster.feature_types or ()):
+                given.update(feature_types=self._booster.feature_types, enable_categorical=True)
+        return self._booster.predict(self._matrix(data, **given))
+
+    def prove_inplace(self, rows: Any) -> None:
+        """Use `inplace_predict` from now on if it gives the same for `rows`."""
+        expected = self._predict(rows)
+        self._inplace = True
+        try:
+            self._inplace = probing.same(expected, self._predict(rows))
+        except Exception:  # noqa: BLE001 - gblinear cannot, and old versions have no such method
+            self._inplace = False
+
+
+def _version_notes(path: str, installed: str) -> Tuple[str, ...]:
+    with open(path, "rb") as file:
+        file.seek(0, 2)
+        file.seek(max(0, file.tell() - 200))
+        found = re.search(rb'"version":\s*\[(\d+),\s*(\d+),\s*(\d+)\]', file.read())
+    if not found:
+        return ()
+    saved = ".".join(part.decode("ascii") for part in found.groups())
+    if packages.parsed(saved)[:2] == packages.parsed(installed)[:2]:
+        return ()
+    return (f"the model was saved with XGBoost {saved} and is served with {installed}",)
+
+
+def _unreadable(path: str, error: Exception, installed: str) -> ModelError:
+    lines = [line for line in str(error).splitlines() if line.strip() and "[bt]" not in line]
+    reason = re.sub(r"^\[[\d:]+\] \S+: ", "", lines[0]) if lines else type(error).__name__
+    hint = (
+        "If a newer XGBoost saved it, list that version in the model's environment; otherwise save it again."
+    )
+    with open(path, "rb") as file:
+        is_json = file.read(1) == b"{"
+    if not is_json:
+        hint = (
+            "It is in XGBoost's old binary form, which 3.1 dropped: load it with an older one and save it "
+            "as .json or .ubj, or list that older version in the model's environment."
+        )
+    return ModelError(f"XGBoost {installed} cannot read {path}: {reason}", detail=str(error), hint=hint)
