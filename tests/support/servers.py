@@ -39,7 +39,9 @@ class Reply:
 class Server:
     """A running `penstock serve`. Its log is in `log`, complete after `stop`."""
 
-    def __init__(self, arguments: list[str], *, variables: Mapping[str, str] = {}, cwd: Path | None = None) -> None:
+    def __init__(
+        self, arguments: list[str], *, variables: Mapping[str, str] = {}, cwd: Path | None = None
+    ) -> None:
         self.process = subprocess.Popen(
             [PENSTOCK, "serve", *arguments, "--port", "0", "--log-format", "json"],
             stdin=subprocess.DEVNULL,
@@ -96,15 +98,15 @@ class Server:
         try:
             connection.request(method, target, body, dict(headers))
             answer = connection.getresponse()
-            return Reply(
-                answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
-            )
+            return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
         finally:
             connection.close()
 
     def score(self, payload: Any, target: str = "/score", **headers: str) -> Reply:
         """POST `payload` as JSON."""
-        return self.request("POST", target, json.dumps(payload), {"Content-Type": "application/json", **headers})
+        return self.request(
+            "POST", target, json.dumps(payload), {"Content-Type": "application/json", **headers}
+        )
 
     def processes(self, role: str) -> list[psutil.Process]:
         """Live processes of the tree whose module is `role` (``gateway``, ``nursery``); ``worker`` for
@@ -114,7 +116,11 @@ class Server:
             with contextlib.suppress(psutil.Error):
                 is_nursery = "penstock.runtimes.realtime.nursery" in process.cmdline()
                 parent = process.parent()
-                forked = parent is not None and is_nursery and "penstock.runtimes.realtime.nursery" in parent.cmdline()
+                forked = (
+                    parent is not None
+                    and is_nursery
+                    and "penstock.runtimes.realtime.nursery" in parent.cmdline()
+                )
                 actual = "worker" if forked else "nursery" if is_nursery else "gateway"
                 if actual == role and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 LARGEST_BYTES = 128 * 1024
 """Most that one message may take; the kernel's default socket buffer holds it."""
 
 
-class ChannelClosed(Exception):
+class ChannelClosedError(Exception):
     """The other end is gone."""
 
 
@@ -35,30 +35,30 @@ class Channel:
         """For select and for handing to a child."""
         return self._socket.fileno()
 
-    def send(self, message: Dict[str, Any]) -> None:
-        """Send `message`. Raises ChannelClosed when the other end is gone, ValueError over LARGEST_BYTES."""
+    def send(self, message: dict[str, Any]) -> None:
+        """Send `message`. Raises ChannelClosedError when the other end is gone, ValueError over LARGEST_BYTES."""
         data = json.dumps(message).encode()
         if len(data) > LARGEST_BYTES:
-            raise ValueError("a message of {} bytes does not fit the channel".format(len(data)))
+            raise ValueError(f"a message of {len(data)} bytes does not fit the channel")
         try:
             self._socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError, ConnectionRefusedError) as error:
-            raise ChannelClosed(str(error)) from error
+            raise ChannelClosedError(str(error)) from error
 
-    def receive(self) -> Optional[Dict[str, Any]]:
+    def receive(self) -> dict[str, Any] | None:
         """The next message, or None when there is none yet (non-blocking ends only).
 
-        Raises ChannelClosed when the other end is gone.
+        Raises ChannelClosedError when the other end is gone.
         """
         try:
             data = self._socket.recv(LARGEST_BYTES)
         except BlockingIOError:
             return None
         except ConnectionResetError as error:
-            raise ChannelClosed(str(error)) from error
+            raise ChannelClosedError(str(error)) from error
         if not data:
-            raise ChannelClosed("the other end has closed")
-        message: Dict[str, Any] = json.loads(data)
+            raise ChannelClosedError("the other end has closed")
+        message: dict[str, Any] = json.loads(data)
         return message
 
     def set_blocking(self, blocking: bool) -> None:
@@ -70,7 +70,7 @@ class Channel:
         self._socket.close()
 
 
-def pair() -> Tuple[Channel, Channel]:
+def pair() -> tuple[Channel, Channel]:
     """Two ends, both blocking."""
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     return Channel(left), Channel(right)

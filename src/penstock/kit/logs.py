@@ -5,10 +5,10 @@ Runs in workers too: Python 3.8, standard library only.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import os
-from typing import Any, Dict
+from typing import Any
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "warn": 30, "error": 40, "critical": 50}
 
@@ -28,9 +28,11 @@ class Log:
         """Log `text` with `fields`; nothing below the log's level. Fields that are None or empty are left out."""
         if LEVELS.get(level, 20) < self._threshold:
             return
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = dt.datetime.now(dt.timezone.utc)
         fields = {key: value for key, value in fields.items() if value not in (None, "")}
-        line = self._as_json(now, level, text, fields) if self._json else self._as_text(now, level, text, fields)
+        line = (
+            self._as_json(now, level, text, fields) if self._json else self._as_text(now, level, text, fields)
+        )
         self.raw(line)
 
     def raw(self, text: str) -> None:
@@ -50,14 +52,14 @@ class Log:
         """Whether a person reads this, rather than a machine."""
         return not self._json
 
-    def _as_json(self, now: datetime.datetime, level: str, text: str, fields: Dict[str, Any]) -> str:
+    def _as_json(self, now: dt.datetime, level: str, text: str, fields: dict[str, Any]) -> str:
         record = {"time": now.isoformat(timespec="milliseconds"), "level": level, "message": text}
         record.update(fields)
         return json.dumps(record, default=str) + "\n"
 
-    def _as_text(self, now: datetime.datetime, level: str, text: str, fields: Dict[str, Any]) -> str:
+    def _as_text(self, now: dt.datetime, level: str, text: str, fields: dict[str, Any]) -> str:
         start = "{} {:<7} ".format(now.astimezone().strftime("%H:%M:%S.%f")[:-3], level.upper())
-        tail = "".join("  {}={}".format(key, value) for key, value in fields.items())
+        tail = "".join(f"  {key}={value}" for key, value in fields.items())
         # Continuation lines stand under the first, so that a traceback reads as one thing.
         body = ("\n" + " " * len(start)).join(text.split("\n"))
         if self._colour:

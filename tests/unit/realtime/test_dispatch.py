@@ -7,7 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
-from penstock.runtimes.realtime import dispatch
+from penstock.runtimes.realtime import dispatch, metrics
+
+COUNTS = metrics.Metrics("test").score
 
 
 class Caller:
@@ -101,7 +103,7 @@ class DispatcherMachine(RuleBasedStateMachine):
     def arrive(self) -> None:
         number = len(self.callers)
         caller = self.callers[number] = Caller(number)
-        entry = dispatch.Entry(caller, b"", b"%d" % number, b"", self.now, self.now + 5)
+        entry = dispatch.Entry(caller, b"", b"%d" % number, b"", COUNTS, self.now, self.now + 5)
         self.entries[number] = entry
         if not self.dispatcher.submit(entry):
             assert self.dispatcher.queued >= 8
@@ -139,7 +141,11 @@ class DispatcherMachine(RuleBasedStateMachine):
 
     @rule(worker=workers)
     def begin_and_hang(self, worker: FakeWorker) -> None:
-        if id(worker) in self.live and worker.begun == worker.answered < len(worker.frame) and not worker.recalled:
+        if (
+            id(worker) in self.live
+            and worker.begun == worker.answered < len(worker.frame)
+            and not worker.recalled
+        ):
             worker.begin()
 
     @rule(worker=consumes(workers))
@@ -216,7 +222,9 @@ def _link(sent: list[list[bytes]], *, batches: bool, started: int = 0, pid: int 
 def _entries(dispatcher: dispatch.Dispatcher, count: int, deadline: float = 5.0) -> list[Caller]:
     callers = [Caller(n) for n in range(count)]
     for caller in callers:
-        assert dispatcher.submit(dispatch.Entry(caller, b"", b"%d" % caller.number, b"", 0.0, deadline))
+        assert dispatcher.submit(
+            dispatch.Entry(caller, b"", b"%d" % caller.number, b"", COUNTS, 0.0, deadline)
+        )
     return callers
 
 

@@ -36,9 +36,7 @@ class World:
                 self.nurseries.discard(action.generation)
             elif action.do == "spawn":
                 self.spawn_orders.append(action.generation)
-            elif action.do == "retire":
-                self.exit(action.pid)
-            elif action.do == "kill":
+            elif action.do == "retire" or action.do == "kill":
                 self.exit(action.pid)
             elif action.do == "give-up":
                 self.gave_up = True
@@ -75,7 +73,18 @@ class World:
 events = st.lists(
     st.tuples(
         st.sampled_from(
-            ["ready", "spawn", "join", "exit", "nursery-dies", "load-fails", "reload", "worn", "time", "unshareable"]
+            [
+                "ready",
+                "spawn",
+                "join",
+                "exit",
+                "nursery-dies",
+                "load-fails",
+                "reload",
+                "worn",
+                "time",
+                "unshareable",
+            ]
         ),
         st.integers(0, 5),
     ),
@@ -85,7 +94,9 @@ events = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(events, st.integers(1, 4))
-def test_it_converges_whatever_happens(happenings: list[tuple[str, int]], desired: int) -> None:
+def test_it_converges_whatever_happens(  # noqa: C901 - one branch an event
+    happenings: list[tuple[str, int]], desired: int
+) -> None:
     world = World(desired)
     for what, number in happenings:
         if world.gave_up:

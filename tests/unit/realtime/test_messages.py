@@ -60,11 +60,11 @@ def test_a_batch_is_read_as_it_was_written(items: list) -> None:
             assert request.path + ("?" if "?" in target else "") + request.query == target
 
 
-@given(st.lists(st.one_of(st.none(), st.tuples(st.integers(200, 599), st.binary(max_size=40), line)), max_size=6))
+@given(
+    st.lists(st.one_of(st.none(), st.tuples(st.integers(200, 599), st.binary(max_size=40), line)), max_size=6)
+)
 def test_replies_are_read_as_they_were_written(answers: list) -> None:
-    written = [
-        None if a is None else Reply(a[1], status=a[0], headers=[("x-note", a[2])]) for a in answers
-    ]
+    written = [None if a is None else Reply(a[1], status=a[0], headers=[("x-note", a[2])]) for a in answers]
     [(kind, payload)] = messages.FrameReader().feed(messages.replies(written))
     assert kind == messages.REPLIES
     read = messages.read_replies(payload)

@@ -54,8 +54,6 @@ class Watch:
             return []
         if now == self._settled:
             return []
-        changed = sorted(
-            file for file in {*now, *self._settled} if now.get(file) != self._settled.get(file)
-        )
+        changed = sorted(file for file in {*now, *self._settled} if now.get(file) != self._settled.get(file))
         self._settled = now
         return changed

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import httptools
 
-from penstock.runtimes.realtime import dispatch
+from penstock.runtimes.realtime import dispatch, metrics
 
 HEAD_BYTES = 64 * 1024
 """Request line and headers together; more is answered 431."""
@@ -82,8 +82,8 @@ class Service(Protocol):
     def fresh_ids(self) -> bytes:
         """Id headers for a request that brought none."""
 
-    def refusal_body(self, message: str) -> bytes:
-        """The body of an answer of our own."""
+    def refusal_body(self, message: str, counts: metrics.Route | None) -> bytes:
+        """The body of an answer of our own, in the manner of the route that `counts` stands for."""
 
 
 class Connection(asyncio.Protocol):
@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
         "entry",
         "extra",
         "head_only",
-        "memo_meta",
+        "memo",
         "progressed",
     )
 
@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
         self._parser: Any = None
         self.entry: dispatch.Entry | None = None
         self.progressed = 0.0
-        self.memo_meta = b""
+        self.memo: tuple[bytes, bytes, metrics.Route] | None = None
         self.head_only = False
         self.extra = b""
         self._memo = _NO_MEMO
@@ -161,11 +161,16 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """asyncio's."""
-        if data.startswith(self._memo) and len(data) == self._memo_size and self.entry is None:
-            if not self._head_bytes:
-                self._service.repeat(self, data[len(self._memo) :])
-                return
-        self._parse(data)
+        if (
+            data.startswith(self._memo)
+            and len(data) == self._memo_size
+            and self.entry is None
+            and not self._head_bytes
+            and not self._refused
+        ):
+            self._service.repeat(self, data[len(self._memo) :])
+        else:
+            self._parse(data)
 
     def _parse(self, data: bytes) -> None:
         if self._refused:
@@ -187,7 +192,7 @@ class Connection(asyncio.Protocol):
             self._refused = True
         except httptools.HttpParserError as error:
             cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else None
-            if isinstance(cause, _Refused):
+            if isinstance(cause, _RefusedError):
                 self._refuse_now(cause.status, cause.message)
             else:
                 self._refuse_now(400, f"This is not a valid HTTP/1.1 request: {error}.")
@@ -211,21 +216,21 @@ class Connection(asyncio.Protocol):
         for name, value in self._headers:
             lowered = name.lower()
             if lowered == b"content-length" and int(value) > limit:
-                raise _Refused(413, self._too_large())
+                raise _RefusedError(413, self._too_large())
             if lowered == b"expect":
                 if value.lower() != b"100-continue":
-                    raise _Refused(417, "The only expectation that can be met is 100-continue.")
+                    raise _RefusedError(417, "The only expectation that can be met is 100-continue.")
                 if self.entry is None and self._parser.get_http_version() == "1.1":
                     self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             hosts += lowered == b"host"
         if hosts != 1 and self._parser.get_http_version() == "1.1":
-            raise _Refused(400, "A request needs exactly one Host header.")
+            raise _RefusedError(400, "A request needs exactly one Host header.")
 
     def on_body(self, body: bytes) -> None:
         """httptools'."""
         self._body_size += len(body)
         if self._body_size > self._service.max_body_bytes:
-            raise _Refused(413, self._too_large())
+            raise _RefusedError(413, self._too_large())
         self._body.append(body)
 
     def on_message_complete(self) -> None:
@@ -234,7 +239,8 @@ class Connection(asyncio.Protocol):
         request.method = self._parser.get_method()
         request.target = self._target
         request.headers = self._headers
-        request.fields = fields = {}
+        fields: dict[bytes, bytes] = {}
+        request.fields = fields
         for name, value in self._headers:
             fields.setdefault(name.lower(), value)
         body = self._body
@@ -244,7 +250,9 @@ class Connection(asyncio.Protocol):
         if request.keep_alive and whole.endswith(request.body) and b"content-length" in fields:
             head = whole[: len(whole) - len(request.body)]
             # One head, one body, nothing else in the packet: it may be remembered.
-            if head.find(b"\r\n\r\n") == len(head) - 4 and len(request.body) == int(fields[b"content-length"]):
+            if head.find(b"\r\n\r\n") == len(head) - 4 and len(request.body) == int(
+                fields[b"content-length"]
+            ):
                 request.head = head
         self._begin()
         if self.entry is None and not self._pending:
@@ -263,12 +271,12 @@ class Connection(asyncio.Protocol):
         self.extra = b""
         self._service.handle(self, request)
 
-    def remember(self, request: Incoming, meta: bytes) -> None:
+    def remember(self, request: Incoming, meta: bytes, counts: metrics.Route) -> None:
         """Later requests with this very head may skip the parser; `meta` is what the worker is told of them."""
         if request.head:
             self._memo = request.head
             self._memo_size = len(request.head) + len(request.body)
-            self.memo_meta = meta
+            self.memo = (meta, self.extra, counts)
 
     # Answers out
 
@@ -281,14 +289,12 @@ class Connection(asyncio.Protocol):
     def refuse(self, entry: dispatch.Entry, status: int, message: str) -> None:
         """Write an answer of our own to an accepted request."""
         self.entry = None
-        self._service.answered(entry, status, 0)
-        self.write_refusal(status, message, ids=entry.ids)
-
-    def write_refusal(self, status: int, message: str, *, ids: bytes = b"", head: bytes = b"") -> None:
-        """Write ``{"message": ...}`` with `status`."""
+        body = self._service.refusal_body(message, entry.counts)
+        self._service.answered(entry, status, len(body))
+        head = b"content-type: application/json\r\n"
         if status == 429:
             head += b"retry-after: 1\r\n"
-        self.write(status, b"content-type: application/json\r\n" + head, ids, self._service.refusal_body(message))
+        self.write(status, head, entry.ids, body)
 
     def write(self, status: int, head: bytes, ids: bytes, body: bytes) -> None:
         """Write an answer: `head` is its own header lines, `ids` those of the request, fresh ones if empty."""
@@ -338,7 +344,8 @@ class Connection(asyncio.Protocol):
         self.head_only = False
         self.extra = b""
         self._lingering = True
-        self.write_refusal(status, message)
+        body = self._service.refusal_body(message, None)
+        self.write(status, b"content-type: application/json\r\n", b"", body)
 
     def pause_writing(self) -> None:
         """asyncio's: the client does not take what we send. Nothing more is read from it meanwhile."""
@@ -386,7 +393,7 @@ class Connection(asyncio.Protocol):
         return f"The body is larger than the {self._service.max_body_bytes} bytes that are accepted (--max-body)."
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """Raised inside the parser's callbacks to stop it."""
 
     def __init__(self, status: int, message: str) -> None:

@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
+
+from penstock.runtimes.realtime import metrics
 
 FRAME_S = 0.001
 """A script's frame holds about this much work."""
@@ -58,18 +60,27 @@ class Entry:
         "solo",
     )
 
-    def __init__(self, caller: Caller, meta: bytes, body: bytes, ids: bytes, now: float, deadline: float) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        meta: bytes,
+        body: bytes,
+        ids: bytes,
+        counts: metrics.Route,
+        now: float,
+        deadline: float,
+    ) -> None:
         self.caller = caller
         self.meta = meta
         self.body = body
         self.ids = ids
+        self.counts = counts
         self.arrived = now
         self.sent = now
         self.deadline = deadline
         self.open = True
         self.attempts = 0
         self.solo = False
-        self.counts: Any = None
 
 
 class Link:
@@ -291,9 +302,8 @@ class Dispatcher:
             if overdue and not link.doomed:
                 link.doomed = True
                 self._overstayed(link.pid)
-            elif not link.batches and not link.recalled and len(frame) - link.done > 1:
-                if now - link.since > STALL_S:
-                    self._recall(link)
+            elif self._is_stalled(link, now):
+                self._recall(link)
         return bool(self._queue or self._busy)
 
     def _sweep_queue(self, now: float) -> None:
@@ -311,6 +321,11 @@ class Dispatcher:
             else:
                 return
 
+    @staticmethod
+    def _is_stalled(link: Link, now: float) -> bool:
+        others_wait = not link.batches and len(link.frame) - link.done > 1
+        return others_wait and not link.recalled and now - link.since > STALL_S
+
     def _recall(self, link: Link) -> None:
         """The worker is long at one request: take back all its others. Those that it has not begun will not
         run there; an answer that it has but has not sent (less than a millisecond old) is made again."""
@@ -324,7 +339,7 @@ class Dispatcher:
                 continue
             spared.append(entry)
             # The worker answers in the order of the frame; a closed stand-in keeps the place.
-            stand_in = Entry(entry.caller, b"", b"", b"", entry.arrived, entry.deadline)
+            stand_in = Entry(entry.caller, b"", b"", b"", entry.counts, entry.arrived, entry.deadline)
             stand_in.open = False
             link.frame[index] = stand_in
         self._put_back(spared)

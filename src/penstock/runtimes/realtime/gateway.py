@@ -54,7 +54,6 @@ class Gateway:
         self._wants_headers = launch.manifest.code is not None
         self._timeout_s = settings.request_timeout_ms / 1000
         self.metrics = metrics.Metrics(launch.manifest.name)
-        self._score_counts = self.metrics.score
         self._pumping = self._sweeping = False
         self.dispatcher = dispatch.Dispatcher(
             clock=time.monotonic,
@@ -99,23 +98,30 @@ class Gateway:
         """Id headers for a request that brought none."""
         return azureml.plain_block(self._fresh_id())
 
-    def refusal_body(self, message: str) -> bytes:
-        """Azure's form of an error."""
-        return orjson.dumps({"message": message})
+    def refusal_body(self, message: str, counts: metrics.Route | None) -> bytes:
+        """The Open Inference Protocol says ``error`` where Azure says ``message``."""
+        is_inference = counts is self.metrics.infer or counts is self.metrics.inference_metadata
+        return orjson.dumps({"error" if is_inference else "message": message})
 
     def repeat(self, connection: Connection, body: bytes) -> None:
         """A scoring request whose head is the connection's memo."""
-        if self._wants_headers:
+        assert connection.memo is not None
+        meta, connection.extra, counts = connection.memo
+        if meta:
             fresh = self._fresh_id()
-            self._submit(connection, fresh + connection.memo_meta, body, azureml.plain_block(fresh))
+            self._submit(connection, fresh + meta, body, azureml.plain_block(fresh), counts)
         else:
-            self._submit(connection, b"", body, b"")
+            self._submit(connection, b"", body, b"", counts)
 
     def handle(self, connection: Connection, request: Incoming) -> None:
         """A request whose head is new."""
         began = self.now()
         fields = request.fields
-        sent = (fields.get(b"x-request-id"), fields.get(b"x-ms-request-id"), fields.get(b"x-ms-client-request-id"))
+        sent = (
+            fields.get(b"x-request-id"),
+            fields.get(b"x-ms-request-id"),
+            fields.get(b"x-ms-client-request-id"),
+        )
         trace = fields.get(b"traceid")
         plain = sent == (None, None, None) and trace is None
         fresh = self._fresh_id()
@@ -135,28 +141,32 @@ class Gateway:
             resolved = azureml.resolve_ids(*sent, fresh, trace)
             ids, request_id = resolved.block, resolved.request_id
             if resolved.refusal:
-                self._answer(connection, Answer.refusal(431, resolved.refusal), ids, request, began)
+                self._answer(connection, self._refusal(431, resolved.refusal, path), ids, request, began)
                 return
-        counts = self.routes.scoring(path)
+        counts = self.routes.scoring(path, request.method)
         if not self.routes.is_open(path) and not self._authorized(fields):
-            refusal = Answer.refusal(401, "Send one of the deployment's keys: Authorization: Bearer <key>.")
-            refusal.head = b'www-authenticate: Bearer\r\n'
+            refusal = self._refusal(
+                401, "Send one of the deployment's keys: Authorization: Bearer <key>.", path
+            )
+            refusal.head = b"www-authenticate: Bearer\r\n"
             self._answer(connection, refusal, ids, request, began)
             return
         if counts is None:
             self._control(connection, request, path, query, ids, began)
             return
-        refusal_ = self.routes.refuse_method(path, request.method)
-        if refusal_ is not None:
-            self._answer(connection, refusal_, ids, request, began)
-            return
         if self._wants_headers or not self._is_plain(request, path):
-            meta = b"\n".join([b"", request.method, request.target, *(x for pair in request.headers for x in pair)])
+            meta = b"\n".join(
+                [b"", request.method, request.target, *(x for pair in request.headers for x in pair)]
+            )
         else:
             meta = b""
-        if plain and self._cors is None and counts is self._score_counts and (not meta or self._wants_headers):
-            connection.remember(request, meta)
+        if plain:
+            connection.remember(request, meta, counts)
         self._submit(connection, request_id + meta if meta else b"", request.body, ids, counts)
+
+    def _refusal(self, status: int, message: str, path: bytes) -> Answer:
+        counts = self.routes.counts_of(path)
+        return Answer(status, self.refusal_body(message, counts), counts=counts)
 
     def _is_plain(self, request: Incoming, path: bytes) -> bool:
         """Whether a model's worker needs nothing but the body: a JSON POST to the score route."""
@@ -186,12 +196,12 @@ class Gateway:
         meta: bytes,
         body: bytes,
         ids: bytes,
-        counts: metrics.Route | None = None,
+        counts: metrics.Route,
     ) -> None:
         now = self.now()
-        entry = dispatch.Entry(connection, meta, body, ids, now, now + self._timeout_s)
-        entry.counts = counts or self._score_counts
-        connection.entry = entry
+        entry = connection.entry = dispatch.Entry(
+            connection, meta, body, ids, counts, now, now + self._timeout_s
+        )
         if not self.dispatcher.submit(entry):
             entry.open = False
             connection.refuse(entry, 429, "Too many requests wait already; try again later.")
@@ -230,11 +240,14 @@ class Gateway:
         if path == self.routes.metrics_path and request.method in (b"GET", b"HEAD"):
             # Its first page imports prometheus_client: in a thread, so that nobody else waits for it.
             accept = request.fields.get(b"accept", b"").decode("latin-1")
-            entry = connection.entry = dispatch.Entry(connection, b"", b"", ids, began, began)
+            counts = self.metrics.metrics
+            entry = connection.entry = dispatch.Entry(connection, b"", b"", ids, counts, began, began)
             future = self._loop.run_in_executor(None, self.metrics.page, self._observed(), accept)
             future.add_done_callback(lambda done: self._metrics_page(connection, entry, request, done, began))
             return
-        answer = self.routes.answer(request, path, query, ready=self.dispatcher.serving > 0 and not self.stopping)
+        answer = self.routes.answer(
+            request, path, query, ready=self.dispatcher.serving > 0 and not self.stopping
+        )
         self._answer(connection, answer, ids, request, began)
 
     def _metrics_page(
@@ -287,7 +300,7 @@ class Gateway:
     def _tell(self, **message: Any) -> None:
         try:
             self._channel.send(message)
-        except (channels.ChannelClosed, BlockingIOError):
+        except (channels.ChannelClosedError, BlockingIOError):
             return
 
     def joined(self, link: dispatch.Link, about: dict[str, Any]) -> None:
@@ -308,7 +321,7 @@ class Gateway:
                     self.dispatcher.retire(message["pid"])
                 elif order == "drain":
                     self._loop.create_task(self._drain())
-        except channels.ChannelClosed:
+        except channels.ChannelClosedError:
             self._loop.stop()
 
     async def _drain(self) -> None:

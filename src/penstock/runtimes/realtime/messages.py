@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Iterable, Sequence
 
 from penstock.scoring.interface import Reply, Request
 
@@ -44,12 +44,12 @@ def frame(kind: int, payload: bytes = b"") -> bytes:
     return PREFIX.pack(len(payload), kind) + payload
 
 
-def hello(about: Dict[str, Any]) -> bytes:
+def hello(about: dict[str, Any]) -> bytes:
     """The frame with which a worker introduces itself."""
     return frame(HELLO, json.dumps(about).encode())
 
 
-def meta_of(request_id: bytes, method: bytes, target: bytes, headers: Iterable[Tuple[bytes, bytes]]) -> bytes:
+def meta_of(request_id: bytes, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The meta of a request that is more than a plain JSON POST to ``/score``.
 
     Neither target nor headers can hold a line feed: the HTTP parser refuses such requests.
@@ -84,7 +84,7 @@ def head_of(reply: Reply) -> bytes:
         return JSON_HEAD
     pairs = [("content-type", reply.content_type)] if reply.content_type else []
     pairs.extend(reply.headers)
-    text = "".join("{}: {}\r\n".format(_clean(name), _clean(value)) for name, value in pairs)
+    text = "".join(f"{_clean(name)}: {_clean(value)}\r\n" for name, value in pairs)
     return text.encode("latin-1", "replace")
 
 
@@ -95,11 +95,11 @@ def _clean(text: str) -> str:
     return text
 
 
-def batch(items: Sequence[Tuple[float, bytes, bytes]]) -> bytes:
+def batch(items: Sequence[tuple[float, bytes, bytes]]) -> bytes:
     """The frame of `items`: ``(deadline, meta, body)`` each."""
     pack = REQUEST.pack
     records = [COUNT.pack(len(items))]
-    blobs: List[bytes] = []
+    blobs: list[bytes] = []
     size = COUNT.size + REQUEST.size * len(items)
     for deadline, meta, body in items:
         records.append(pack(deadline, len(meta), len(body)))
@@ -110,7 +110,7 @@ def batch(items: Sequence[Tuple[float, bytes, bytes]]) -> bytes:
     return b"".join([PREFIX.pack(size, BATCH), *records, *blobs])
 
 
-def read_batch(payload: bytes) -> List[Tuple[float, Request]]:
+def read_batch(payload: bytes) -> list[tuple[float, Request]]:
     """``(deadline, request)`` of each request in a BATCH payload."""
     (count,) = COUNT.unpack_from(payload)
     at = COUNT.size + count * REQUEST.size
@@ -123,10 +123,10 @@ def read_batch(payload: bytes) -> List[Tuple[float, Request]]:
     return items
 
 
-def replies(answers: Sequence[Optional[Reply]]) -> bytes:
+def replies(answers: Sequence[Reply | None]) -> bytes:
     """The frame of `answers`; None stands for a request that was not started."""
     records = [COUNT.pack(len(answers))]
-    blobs: List[bytes] = []
+    blobs: list[bytes] = []
     pack = REPLY.pack
     size = COUNT.size + REPLY.size * len(answers)
     for answer in answers:
@@ -142,7 +142,7 @@ def replies(answers: Sequence[Optional[Reply]]) -> bytes:
     return b"".join([PREFIX.pack(size, REPLIES), *records, *blobs])
 
 
-def read_replies(payload: bytes) -> List[Tuple[int, bytes, bytes]]:
+def read_replies(payload: bytes) -> list[tuple[int, bytes, bytes]]:
     """``(status, head, body)`` of each reply in a REPLIES payload."""
     (count,) = COUNT.unpack_from(payload)
     at = COUNT.size + count * REPLY.size
@@ -161,10 +161,10 @@ class FrameReader:
     __slots__ = ("_missing", "_parts")
 
     def __init__(self) -> None:
-        self._parts: List[bytes] = []
+        self._parts: list[bytes] = []
         self._missing = 0
 
-    def feed(self, data: bytes) -> List[Tuple[int, bytes]]:
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """``(kind, payload)`` of each frame that `data` completes."""
         if self._parts:
             # A frame of many megabytes comes in many parts: join them once, not at every part.
@@ -196,14 +196,14 @@ class FrameReader:
 class FrameSocket:
     """Frames over a blocking socket; the worker's end."""
 
-    __slots__ = ("_ready", "_reader", "_socket")
+    __slots__ = ("_reader", "_ready", "_socket")
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._reader = FrameReader()
-        self._ready: List[Tuple[int, bytes]] = []
+        self._ready: list[tuple[int, bytes]] = []
 
-    def receive(self) -> Tuple[int, bytes]:
+    def receive(self) -> tuple[int, bytes]:
         """The next ``(kind, payload)``; waits for it. Raises EOFError when the peer has gone."""
         while not self._ready:
             data = self._socket.recv(_CHUNK)

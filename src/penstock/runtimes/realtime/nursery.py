@@ -17,7 +17,7 @@ import select
 import signal
 import sys
 import traceback
-from typing import Any, Dict, List, NoReturn, Optional
+from typing import Any, NoReturn
 
 from penstock import errors
 from penstock.bundle.manifest import Manifest
@@ -33,14 +33,14 @@ LOAD_FAILED_EXIT = 3
 class Nursery:
     """State of the process: the channel to the supervisor, the manifest, and what was loaded."""
 
-    def __init__(self, channel: channels.Channel, order: Dict[str, Any]) -> None:
+    def __init__(self, channel: channels.Channel, order: dict[str, Any]) -> None:
         self._channel = channel
         self._manifest = Manifest.from_json(order["manifest"])
         self._gateway: str = order["gateway"]
         self._generation: int = order["generation"]
-        self._scorer: Optional[Scorer] = None
-        self._description: Dict[str, Any] = {}
-        self._workers: List[int] = []
+        self._scorer: Scorer | None = None
+        self._description: dict[str, Any] = {}
+        self._workers: list[int] = []
 
     def preload(self) -> bool:
         """Load here, so that workers are born with the model. False: it may not be shared by forking."""
@@ -70,7 +70,7 @@ class Nursery:
             if self._channel.fileno() in ready:
                 try:
                     message = self._channel.receive() or {}
-                except channels.ChannelClosed:
+                except channels.ChannelClosedError:
                     self._kill_all()
                     return
                 if message.get("do") == "spawn":
@@ -79,7 +79,7 @@ class Nursery:
                     self._kill_all()
                     return
 
-    def _spawn(self, not_the_childs: List[int]) -> None:
+    def _spawn(self, not_the_childs: list[int]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
@@ -123,7 +123,9 @@ class Nursery:
                 return
             if pid in self._workers:
                 self._workers.remove(pid)
-                self._channel.send({"event": "exited", "pid": pid, "status": status, "generation": self._generation})
+                self._channel.send(
+                    {"event": "exited", "pid": pid, "status": status, "generation": self._generation}
+                )
 
     def _kill_all(self) -> None:
         for pid in self._workers:
@@ -144,7 +146,7 @@ def load(manifest: Manifest, channel: channels.Channel, generation: int) -> Scor
             "detail": getattr(error, "detail", "")[-20_000:],
             "hint": error.hint,
         }
-    except (Exception, SystemExit):  # noqa: BLE001 - the edge of the process: what a library raises at load
+    except (Exception, SystemExit):  # noqa: BLE001 - the edge: what a library raises at load
         failure = {
             "stage": "model",
             "message": "loading failed in a way that Penstock did not foresee",
@@ -160,12 +162,12 @@ def load(manifest: Manifest, channel: channels.Channel, generation: int) -> Scor
 def threads() -> int:
     """Threads of this process; 1 where the kernel does not say."""
     try:
-        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - plain string paths on the worker side
+        return len(os.listdir("/proc/self/task"))
     except OSError:
         return 1
 
 
-def main(argv: List[str]) -> None:
+def main(argv: list[str]) -> None:
     """``nursery CHANNEL_FD``; the first message on the channel is the order."""
     channel = channels.Channel.from_fd(int(argv[1]))
     order = channel.receive() or {}

@@ -14,7 +14,7 @@ import logging
 import os
 import sys
 import threading
-from typing import Any, Dict
+from typing import Any
 
 from penstock.kit import channels, context
 
@@ -31,7 +31,7 @@ class Outlet:
     def send(self, text: str, *, stream: str, level: str, logger: str = "") -> None:
         """One record; `text` may hold line breaks."""
         for start in range(0, len(text), LONGEST):
-            record: Dict[str, Any] = {
+            record: dict[str, Any] = {
                 "event": "log",
                 "pid": os.getpid(),
                 "stream": stream,
@@ -44,7 +44,7 @@ class Outlet:
                 record["request"] = context.request_id
             try:
                 self._channel.send(record)
-            except (channels.ChannelClosed, OSError):
+            except (channels.ChannelClosedError, OSError):
                 return
 
 

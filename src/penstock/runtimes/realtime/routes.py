@@ -15,6 +15,7 @@ import orjson
 from penstock.bundle.launch import Launch
 from penstock.runtimes.realtime import metrics
 from penstock.runtimes.realtime.connections import Incoming
+from penstock.runtimes.realtime.protocols import openinference, pages
 
 SCHEMA_VERSIONS = {"2": "2", "2.0": "2", "3": "3", "3.0": "3", "3.1": "3.1"}
 
@@ -50,58 +51,82 @@ class Routes:
     def __init__(self, launch: Launch, counts: metrics.Metrics) -> None:
         prefix = launch.path_prefix.rstrip("/").encode()
         self.score_path = prefix + b"/score"
-        self.metrics_path = b"/metrics"
+        self.metrics_path = prefix + b"/metrics"
         self._counts = counts
-        self._name = launch.manifest.name
         self._docs_path = prefix + b"/docs"
         self._schema_path = prefix + b"/swagger.json"
-        self._scoring = {self.score_path: counts.score}
-        if launch.manifest.code is None:
-            self._scoring[prefix + b"/invocations"] = counts.score
+        self._healths = (b"/", prefix, prefix + b"/")
+        self._scoring = {self.score_path}
         self._methods: tuple[bytes, ...] = (b"GET", b"POST", b"OPTIONS")
+        if launch.manifest.code is None:
+            # MLflow's clients post there.
+            self._scoring.add(prefix + b"/invocations")
+            self._methods = (b"POST", b"OPTIONS")
+        self._inference = openinference.OpenInference(prefix=prefix)
         self._documents: Mapping[str, Any] = {}
-        self._described = False
 
     def describe(self, description: dict[str, Any]) -> None:
         """Take over what a worker says of its scorer."""
-        self._described = True
         self._methods = tuple(method.encode() for method in description["methods"])
         self._documents = description["documents"]
+        self._inference.describe(description["inference"])
 
-    def scoring(self, path: bytes) -> metrics.Route | None:
-        """The counts of a route that workers answer; None: it is answered here."""
-        return self._scoring.get(path)
+    def scoring(self, path: bytes, method: bytes) -> metrics.Route | None:
+        """Where a request that workers answer is counted; None: it is answered here."""
+        if path in self._scoring:
+            return self._counts.score if method in self._methods else None
+        if method == b"POST" and path in self._inference.infer_paths:
+            return self._counts.infer
+        return None
 
     def is_open(self, path: bytes) -> bool:
         """Whether `path` needs no key: only what tells no more than that somebody is here."""
-        return path == b"/" or path.startswith(b"/v2/health/")
+        return path in self._healths or path.startswith(self._inference.base + b"/health/")
 
-    def refuse_method(self, path: bytes, method: bytes) -> Answer | None:
-        """405 where a scoring route does not take `method`."""
-        if method in self._methods:
-            return None
-        allowed = ", ".join(m.decode() for m in self._methods)
-        refusal = Answer.refusal(405, f"{method.decode('latin-1')} is not served here; use {allowed}.")
-        refusal.head = b"allow: " + allowed.encode() + b"\r\n"
-        refusal.counts = self._scoring[path]
-        return refusal
+    def counts_of(self, path: bytes) -> metrics.Route:
+        """Where a refusal of `path` is counted."""
+        if path in self._scoring:
+            return self._counts.score
+        if path in self._inference.infer_paths:
+            return self._counts.infer
+        return self._counts.inference_metadata if self._inference.owns(path) else self._counts.other
 
     def answer(self, request: Incoming, path: bytes, query: bytes, *, ready: bool) -> Answer:
         """The answer to anything that is not a scoring request."""
-        if path == b"/":
-            return self._health(ready)
-        if path == self._schema_path:
-            return self._schema(query)
-        return Answer.refusal(404, f"There is nothing at {path.decode('latin-1')}; score at {self.score_path.decode()}.")
+        if self._inference.owns(path):
+            reply = self._inference.answer(request.method, path, request.body, ready=ready)
+            counts = self._counts.health if reply.is_health else self._counts.inference_metadata
+            return Answer(reply.status, reply.body, counts=counts, head=reply.head)
+        if path in self._scoring:
+            return self._not_allowed(request.method, self._methods)
+        pages = {self._schema_path: self._schema, self._docs_path: self._docs}
+        page = self._health if path in self._healths else pages.get(path)
+        if page is None:
+            score = self.score_path.decode()
+            return Answer.refusal(404, f"There is nothing at {path.decode('latin-1')}; score at {score}.")
+        if request.method not in (b"GET", b"HEAD"):
+            return self._not_allowed(request.method, (b"GET", b"HEAD"))
+        return page(query, ready)
 
-    def _health(self, ready: bool) -> Answer:
-        if ready:
-            return Answer(200, b"Healthy", "text/plain; charset=utf-8", self._counts.health)
-        return Answer(503, b"Not ready: no worker has loaded", "text/plain; charset=utf-8", self._counts.health)
+    def _not_allowed(self, method: bytes, allowed: tuple[bytes, ...]) -> Answer:
+        names = ", ".join(name.decode() for name in allowed)
+        refusal = Answer.refusal(405, f"{method.decode('latin-1')} is not served here; use {names}.")
+        refusal.head = b"allow: " + names.encode() + b"\r\n"
+        return refusal
 
-    def _schema(self, query: bytes) -> Answer:
+    def _health(self, query: bytes, ready: bool) -> Answer:
+        status, text = (200, b"Healthy") if ready else (503, b"Not ready: no worker has loaded")
+        return Answer(status, text, "text/plain; charset=utf-8", self._counts.health)
+
+    def _schema(self, query: bytes, ready: bool) -> Answer:
         asked = parse_qs(query.decode("latin-1")).get("version", ["2"])[0]
         document = self._documents.get(SCHEMA_VERSIONS.get(asked, ""))
         if document is None:
             return Answer.refusal(404, f"There is no schema of version {asked}.", self._counts.schema)
         return Answer(200, orjson.dumps(document), counts=self._counts.schema)
+
+    def _docs(self, query: bytes, ready: bool) -> Answer:
+        document = self._documents.get("3.1") or self._documents.get("3")
+        if document is None:
+            return Answer.refusal(503, "The page is there once a worker has loaded.", self._counts.docs)
+        return Answer(200, pages.schema_page(document), "text/html; charset=utf-8", self._counts.docs)

@@ -66,7 +66,7 @@ class Child:
         """Send an order; a child that is gone needs none."""
         try:
             self.channel.send(message)
-        except (channels.ChannelClosed, BlockingIOError):
+        except (channels.ChannelClosedError, BlockingIOError):
             return
 
 
@@ -135,7 +135,9 @@ class Supervisor:
             listener.bind((host, port))
             listener.listen(BACKLOG)
         except OSError as error:
-            self._log("error", f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port")
+            self._log(
+                "error", f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port"
+            )
             return None
         return listener
 
@@ -177,7 +179,9 @@ class Supervisor:
         try:
             child = Child(argv, variables=launching.worker_variables(manifest, dict(os.environ)))
         except OSError as error:
-            self._do(self._fleet.load_failed(generation, _no_python(self._launch.python, error), time.monotonic()))
+            self._do(
+                self._fleet.load_failed(generation, _no_python(self._launch.python, error), time.monotonic())
+            )
             return
         self._nurseries[generation] = child
         child.tell(
@@ -225,7 +229,7 @@ class Supervisor:
         while child is not None:
             try:
                 message = child.channel.receive()
-            except channels.ChannelClosed:
+            except channels.ChannelClosedError:
                 self._gateway_ended(child)
                 return
             if message is None:
@@ -246,7 +250,7 @@ class Supervisor:
         while True:
             try:
                 message = child.channel.receive()
-            except channels.ChannelClosed:
+            except channels.ChannelClosedError:
                 self._forget(child)
                 if self._nurseries.get(generation) is child:
                     del self._nurseries[generation]
@@ -299,7 +303,9 @@ class Supervisor:
         if self._draining_until or self._exit is not None:
             self._gateway_drained()
             return
-        self._log("error", f"the gateway ended ({_how_it_ended_code(child.process.returncode)}); starting another")
+        self._log(
+            "error", f"the gateway ended ({_how_it_ended_code(child.process.returncode)}); starting another"
+        )
         self._start_gateway()
 
     def _gateway_drained(self) -> None:
@@ -391,9 +397,11 @@ class Supervisor:
         if self._log.for_people:
             self._log.raw("\n" + reports.failure(self._launch, failure) + "\n")
         else:
-            self._log("error", f"{self._launch.manifest.name} cannot start: {failure['message']}", **{
-                key: failure[key] for key in ("stage", "detail", "hint")
-            })
+            self._log(
+                "error",
+                f"{self._launch.manifest.name} cannot start: {failure['message']}",
+                **{key: failure[key] for key in ("stage", "detail", "hint")},
+            )
 
     def _announce(self, message: dict[str, Any]) -> None:
         if self._announced:

@@ -9,12 +9,13 @@ Runs in the deployment's own environment: Python 3.8, standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
 import time
 import traceback
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable
 
 from penstock.kit import context
 from penstock.runtimes.realtime import messages
@@ -29,15 +30,18 @@ beside it, and an answer that has left cannot be lost to the next request's cras
 
 RECONNECT_EVERY_S = 0.02
 
+
 class Worker:
     """One process, one scorer. `alive` says whether the supervisor still is."""
 
-    def __init__(self, scorer: Scorer, *, gateway: str, about: Dict[str, Any], alive: Callable[[], bool]) -> None:
+    def __init__(
+        self, scorer: Scorer, *, gateway: str, about: dict[str, Any], alive: Callable[[], bool]
+    ) -> None:
         self._scorer = scorer
         self._gateway = gateway
         self._about = about
         self._alive = alive
-        self._progress: Optional[Progress] = None
+        self._progress: Progress | None = None
         self._frame = 0
 
     def run(self) -> None:
@@ -63,10 +67,12 @@ class Worker:
 
     def _serve(self, frames: messages.FrameSocket) -> bool:
         """Serve one connection; True when told to retire."""
-        path = os.path.join(os.path.dirname(self._gateway), "progress-{}-{}".format(os.getpid(), time.monotonic_ns()))
+        path = os.path.join(os.path.dirname(self._gateway), f"progress-{os.getpid()}-{time.monotonic_ns()}")
         self._progress = Progress(path, create=True)
         self._frame = 0
-        frames.send(messages.hello(dict(self._about, pid=os.getpid(), progress=path, batches=self._scorer.batches)))
+        frames.send(
+            messages.hello(dict(self._about, pid=os.getpid(), progress=path, batches=self._scorer.batches))
+        )
         score = self._score_together if self._scorer.batches else self._score_apart
         while True:
             kind, payload = frames.receive()
@@ -80,7 +86,7 @@ class Worker:
         items = messages.read_batch(payload)
         now = time.monotonic()
         live = [request for deadline, request in items if deadline > now]
-        answers: List[Optional[Reply]] = list(self._answer(live))
+        answers: list[Reply | None] = list(self._answer(live))
         if len(live) != len(items):
             scored = iter(answers)
             answers = [next(scored) if deadline > now else None for deadline, _ in items]
@@ -92,7 +98,7 @@ class Worker:
         words = self._progress.words
         frame = self._frame
         clock = time.monotonic
-        pending: List[Optional[Reply]] = []
+        pending: list[Reply | None] = []
         now = flushed = clock()
         last = len(items) - 1
         for index, (deadline, request) in enumerate(items):
@@ -114,12 +120,12 @@ class Worker:
         context.request_id = ""
         frames.send(messages.replies(pending))
 
-    def _answer(self, requests: List[Request]) -> List[Reply]:
+    def _answer(self, requests: list[Request]) -> list[Reply]:
         if not requests:
             return []
         try:
             return self._scorer.score(requests)
-        except Exception:  # noqa: BLE001 - the edge of the process: a scorer's own bug must not cost the worker
+        except Exception:  # noqa: BLE001 - the edge: a scorer's own bug must not cost the worker
             traceback.print_exc(file=sys.stderr)
             body = b'{"message": "The scorer failed. Check the logs for more info."}'
             return [Reply(body, status=500) for _ in requests]
@@ -127,8 +133,6 @@ class Worker:
     def _drop_progress(self) -> None:
         if self._progress is not None:
             self._progress.close()
-            try:
-                os.unlink(self._progress.path)  # noqa: PTH108 - plain string paths on the worker side
-            except FileNotFoundError:
-                pass
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._progress.path)
             self._progress = None
