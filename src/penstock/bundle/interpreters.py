@@ -232,7 +232,7 @@ def candidates(variables: Mapping[str, str]) -> list[str]:
             variables.get("MISE_DATA_DIR") or os.path.join(data, "mise"), "installs", "python", "*", "bin"
         ),
     ]
-    folders = [folder for pattern in installs for folder in sorted(glob.glob(pattern))]  # noqa: PTH207 - absolute patterns
+    folders = [folder for pattern in installs for folder in sorted(glob.glob(pattern))]
     folders += [folder for folder in variables.get("PATH", "").split(os.pathsep) if folder.startswith("/")]
     folders += _SYSTEM_FOLDERS
     folders += _conda_folders(home)
@@ -242,7 +242,7 @@ def candidates(variables: Mapping[str, str]) -> list[str]:
     for folder in folders:
         if os.path.realpath(folder) == shims or not Path(folder).is_dir():
             continue
-        for name in sorted(os.listdir(folder)):  # noqa: PTH208 - names are wanted
+        for name in sorted(os.listdir(folder)):
             path = os.path.realpath(os.path.join(folder, name))
             if _NAME.match(name) and os.access(path, os.X_OK):
                 seen.setdefault(path, None)
