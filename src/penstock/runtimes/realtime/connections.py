@@ -73,6 +73,9 @@ class Service(Protocol):
     def answered(self, entry: dispatch.Entry, status: int, size: int) -> None:
         """For the counts: an accepted request was answered with a body of `size` bytes."""
 
+    def failed(self, error: BaseException) -> None:
+        """Log a failure of our own."""
+
     def now(self) -> float:
         """Monotonic seconds."""
 
@@ -90,6 +93,7 @@ class Connection(asyncio.Protocol):
     """See the module."""
 
     __slots__ = (
+        "_advancing",
         "_body",
         "_body_size",
         "_head_bytes",
@@ -102,6 +106,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_paused",
         "_pending",
+        "_refusal",
         "_refused",
         "_service",
         "_target",
@@ -131,6 +136,8 @@ class Connection(asyncio.Protocol):
         self._write_blocked = False
         self._keep_alive = True
         self._refused = False
+        self._advancing = False
+        self._refusal: tuple[int, str] | None = None
         self._lingering = False
         self._whole = b""
         self._begin()
@@ -158,6 +165,15 @@ class Connection(asyncio.Protocol):
             self.entry.open = False
             self.entry = None
         self._pending = None
+
+    def eof_received(self) -> bool:
+        """asyncio's: the client will send no more. True keeps the way open for the answers that it awaits."""
+        awaits = self.entry is not None or bool(self._pending)
+        if self._pending:
+            self._pending[-1].keep_alive = False
+        else:
+            self._keep_alive = False
+        return awaits
 
     def data_received(self, data: bytes) -> None:
         """asyncio's."""
@@ -191,14 +207,20 @@ class Connection(asyncio.Protocol):
             # An upgrade may be declined by answering the request as it stands; what follows is not HTTP.
             self._refused = True
         except httptools.HttpParserError as error:
-            cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else None
-            if isinstance(cause, _RefusedError):
-                self._refuse_now(cause.status, cause.message)
-            else:
-                self._refuse_now(400, f"This is not a valid HTTP/1.1 request: {error}.")
+            self._refuse_broken(error)
             return
         if self._head_bytes > HEAD_BYTES and not self._head_done:
             self._refuse_now(431, f"The request's headers are larger than {HEAD_BYTES} bytes.")
+
+    def _refuse_broken(self, error: httptools.HttpParserError) -> None:
+        cause = error.__context__
+        if not isinstance(error, httptools.HttpParserCallbackError) or cause is None:
+            self._refuse_now(400, f"This is not a valid HTTP/1.1 request: {error}.")
+        elif isinstance(cause, _RefusedError):
+            self._refuse_now(cause.status, cause.message)
+        else:
+            self._service.failed(cause)
+            self._refuse_now(500, "The gateway failed at this request. Check the logs for more info.")
 
     def on_url(self, url: bytes) -> None:
         """httptools'."""
@@ -315,30 +337,42 @@ class Connection(asyncio.Protocol):
         self.progressed = service.now()
         if not keep:
             self._refused = True
+            self._pending = self._refusal = None
             if self._lingering and not transport.is_closing():
                 transport.write_eof()
             else:
                 transport.close()
-        elif self._pending:
+        elif self._pending or self._refusal is not None:
             self._next()
 
     def _next(self) -> None:
-        pending = self._pending
-        while pending and self.entry is None and not self._write_blocked:
-            self._take(pending.popleft())
-            if self._refused:
-                return
-        if self._paused and not self._write_blocked and not pending:
+        """Take up what waits. Not by recursion: a packet may hold thousands of small requests."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._pending and self.entry is None and not self._write_blocked:
+                self._take(self._pending.popleft())
+        finally:
+            self._advancing = False
+        if self._pending or self.entry is not None or self._write_blocked:
+            return
+        if self._refusal is not None:
+            status, message = self._refusal
+            self._refusal = None
+            self._refuse_now(status, message)
+        elif self._paused and not self._refused:
             self._paused = False
             self._transport.resume_reading()
 
     def _refuse_now(self, status: int, message: str) -> None:
         """Answer and hang up: what follows on this connection cannot be understood."""
-        if self.entry is not None:
-            # An earlier request is still being scored; its answer goes first, and is the last.
-            self._keep_alive = False
+        if self.entry is not None or self._pending:
+            # Earlier requests are still being scored; their answers go first.
             self._refused = True
-            self._pending = None
+            self._refusal = (status, message)
+            return
+        if self._transport.is_closing():
             return
         self._keep_alive = False
         self.head_only = False

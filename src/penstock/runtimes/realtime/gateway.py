@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 import uuid
 from typing import Any, NoReturn
 
@@ -232,6 +233,10 @@ class Gateway:
         if self._launch.access_log or status >= 500:
             self._log_access(entry.counts.name, status, now - entry.arrived, size, entry.ids)
 
+    def failed(self, error: BaseException) -> None:
+        """A bug of ours: its traceback goes to the log, its request is answered 500."""
+        self._tell(event="log", level="error", text="".join(traceback.format_exception(error)).rstrip())
+
     # Everything else
 
     def _control(
@@ -256,8 +261,12 @@ class Gateway:
         if not entry.open:
             return
         connection.entry = None
-        body, content_type = done.result()
-        answer = Answer(200, body, content_type, self.metrics.metrics)
+        if done.exception() is not None:
+            self.failed(done.exception())
+            answer = self._refusal(500, "The metrics could not be written. Check the logs for more info.", b"")
+        else:
+            body, content_type = done.result()
+            answer = Answer(200, body, content_type, self.metrics.metrics)
         self._answer(connection, answer, entry.ids, request, began)
 
     def _answer(

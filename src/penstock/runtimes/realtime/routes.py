@@ -53,6 +53,11 @@ class Routes:
         self.score_path = prefix + b"/score"
         self.metrics_path = prefix + b"/metrics"
         self._counts = counts
+        self._name = launch.manifest.name
+        self._origin = f"http://{launch.host}:{launch.port}"
+        self._prefix = prefix.decode()
+        self._has_keys = bool(launch.keys)
+        self._metadata: Mapping[str, Any] | None = None
         self._docs_path = prefix + b"/docs"
         self._schema_path = prefix + b"/swagger.json"
         self._healths = (b"/", prefix, prefix + b"/")
@@ -69,7 +74,8 @@ class Routes:
         """Take over what a worker says of its scorer."""
         self._methods = tuple(method.encode() for method in description["methods"])
         self._documents = description["documents"]
-        self._inference.describe(description["inference"])
+        self._metadata = description["inference"]
+        self._inference.describe(self._metadata)
 
     def scoring(self, path: bytes, method: bytes) -> metrics.Route | None:
         """Where a request that workers answer is counted; None: it is answered here."""
@@ -126,7 +132,12 @@ class Routes:
         return Answer(200, orjson.dumps(document), counts=self._counts.schema)
 
     def _docs(self, query: bytes, ready: bool) -> Answer:
-        document = self._documents.get("3.1") or self._documents.get("3")
-        if document is None:
-            return Answer.refusal(503, "The page is there once a worker has loaded.", self._counts.docs)
-        return Answer(200, pages.schema_page(document), "text/html; charset=utf-8", self._counts.docs)
+        page = pages.schema_page(
+            self._documents.get("3.1") or self._documents.get("3") or {},
+            name=self._name,
+            origin=self._origin,
+            prefix=self._prefix,
+            requires_key=self._has_keys,
+            inference=self._metadata,
+        )
+        return Answer(200, page, "text/html; charset=utf-8", self._counts.docs)
