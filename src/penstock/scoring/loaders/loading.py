@@ -9,7 +9,7 @@ import os
 
 from penstock import errors
 from penstock.bundle.manifest import ModelSource
-from penstock.scoring.loaders import detection, lightgbm, sklearn, threads, xgboost
+from penstock.scoring.loaders import detection, lightgbm, onnx, sklearn, threads, torch, xgboost
 from penstock.scoring.loaders.loaded import LoadedModel
 
 _LOADERS = {
@@ -17,6 +17,8 @@ _LOADERS = {
     "python": sklearn.load,
     "xgboost": xgboost.load,
     "lightgbm": lightgbm.load,
+    "onnx": onnx.load,
+    "torch": torch.load,
 }
 
 

@@ -13,13 +13,11 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from penstock.scoring.interface import Field, Signature
 
-# Sizes of free dimensions in example tensors.
-_FREE = 4
 
-
-def rows(signature: Signature, count: int) -> Any:
+def rows(signature: Signature, count: int, free: int = 4) -> Any:
     """`count` rows of made-up data in the form of `signature.layout`, the same on every call; None where the
-    layout is unknown or pandas is missing for a table. Raises ValueError for a dtype that nobody can make up.
+    layout is unknown or pandas is missing for a table. `free` is the size given to free dimensions other than
+    the first. Raises ValueError for a dtype that nobody can make up.
     """
     if signature.layout == "table":
         try:
@@ -30,9 +28,9 @@ def rows(signature: Signature, count: int) -> Any:
             {field.name: _column(field, count, place) for place, field in enumerate(signature.inputs)}
         )
     if signature.layout == "array":
-        return _array(signature.inputs[0], count, 0)
+        return _array(signature.inputs[0], count, 0, free)
     if signature.layout == "tensors":
-        return {field.name: _array(field, count, place) for place, field in enumerate(signature.inputs)}
+        return {field.name: _array(field, count, place, free) for place, field in enumerate(signature.inputs)}
     return None
 
 
@@ -45,10 +43,10 @@ def _column(field: Field, count: int, seed: int) -> Any:
     return values
 
 
-def _array(field: Field, count: int, seed: int) -> Any:
+def _array(field: Field, count: int, seed: int, free: int = 4) -> Any:
     import numpy as np
 
-    shape = (count, *(_FREE if size < 0 else size for size in field.shape[1:]))
+    shape = (count, *(free if size < 0 else size for size in field.shape[1:]))
     random = np.random.RandomState(seed)
     if field.categories:
         choice = random.randint(0, len(field.categories), size=shape)
