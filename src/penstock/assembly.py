@@ -92,9 +92,10 @@ def furnish(plan: Plan, *, strict: bool, say: Callable[[str], None]) -> launch.L
         return dataclasses.replace(plan.launch, python=sys.executable)
     requirements = read_requirements(plan.environment)
     if plan.environment.kind == "mlflow":
-        from penstock.spec import satisfaction
+        from penstock.spec import mlflow_environments, satisfaction
 
-        if satisfaction.is_satisfied(requirements, satisfaction.installed_version):
+        needed = mlflow_environments.without_mlflow(requirements, plan.environment.value)
+        if satisfaction.is_satisfied(needed, satisfaction.installed_version):
             note = "the current interpreter meets the model's own requirements, so it serves there"
             return dataclasses.replace(plan.launch, python=sys.executable, notes=(*plan.launch.notes, note))
     from penstock.bundle import environments
@@ -114,7 +115,7 @@ def read_requirements(choice: EnvironmentChoice) -> Requirements:
     if choice.kind == "reference":
         from penstock.spec import environment_table
 
-        return environment_table.lookup(choice.value)
+        return environment_table.lookup(choice.value, beside=choice.folder)
     from penstock.spec import conda
 
     if choice.kind == "requirements":
@@ -269,7 +270,9 @@ def _unsaid_environment(draft: Draft, found: str) -> EnvironmentChoice:
         from penstock.scoring.loaders import detection
 
         folder = detection.locate(draft.model.path) if draft.code is None else draft.model.path
-        if any(Path(folder, name).is_file() for name in ("conda.yaml", "requirements.txt")):
+        if any(
+            Path(folder, name).is_file() for name in ("conda.yaml", "python_env.yaml", "requirements.txt")
+        ):
             return EnvironmentChoice(kind="mlflow", value=folder, said=f"the MLflow model {draft.model.name}")
     return EnvironmentChoice(kind="current", said="default")
 

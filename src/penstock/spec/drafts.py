@@ -23,13 +23,15 @@ class EnvironmentChoice:
     `kind`: ``current`` (the running interpreter), ``conda`` and ``requirements`` (`value` is the file's
     absolute path), ``reference`` (`value` is an image or a name such as ``azureml:sklearn-1.5@latest``, for
     the environment table), ``inline`` (`requirements` says it all), ``mlflow`` (`value` is the model's
-    folder, which brings its own files). `said` names where it was said, for messages.
+    folder, which brings its own files). `said` names where it was said, for messages; `folder` is that of the
+    file in which it was said, or empty: a table of environments may lie beside it.
     """
 
     kind: str
     value: str = ""
     requirements: Requirements | None = None
     said: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

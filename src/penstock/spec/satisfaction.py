@@ -43,9 +43,16 @@ def is_satisfied(
     """Whether an interpreter `python`, whose distributions `version_of` tells, meets `requirements`."""
     if requirements.options:
         return False
-    if requirements.python and _release(requirements.python)[:2] not in {python, python[:1]}:
+    if requirements.python and not _is_python(requirements.python, python):
         return False
     return all(_is_met(line, version_of) for line in requirements.packages)
+
+
+def _is_python(said: str, python: tuple[int, int]) -> bool:
+    """Whether ``3``, ``3.11`` or ``3.11.4`` is `python`, patch releases aside."""
+    return re.fullmatch(r"\d+(\.\d+)*", said) is not None and (
+        tuple(int(part) for part in said.split(".")[:2]) in {python, python[:1]}
+    )
 
 
 def _is_met(line: str, version_of: Callable[[str], str]) -> bool:

@@ -1,0 +1,280 @@
+"""From an Azure ML online deployment YAML to a `Draft`: what each key means on one machine.
+
+What means nothing here is named once in the notes. What Azure ML would do and we cannot (fetch a registered
+model, run a Dockerfile) is an error that says what to give instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from penstock.bundle.manifest import Code, ModelSource
+from penstock.spec import (
+    deployment_environments,
+    deployment_models,
+    documents,
+    kinds,
+    limits,
+    validation,
+)
+from penstock.spec.deployment_schema import (
+    KubernetesOnlineDeployment,
+    ManagedOnlineDeployment,
+    OnlineDeployment,
+    RequestSettings,
+)
+from penstock.spec.documents import Document
+from penstock.spec.drafts import Draft
+from penstock.spec.paths import absolute, neighbour
+
+REQUEST_TIMEOUT_MS = 5000
+"""Azure ML's default, which a script may rely on to be cut off."""
+
+LONGEST_REQUEST_MS = {kinds.MANAGED: 180_000, kinds.KUBERNETES: 300_000}
+
+MAX_QUEUE_WAIT_MS = 500
+"""Azure ML's default on Kubernetes; managed endpoints no longer look at it."""
+
+_WITHOUT_EFFECT = (
+    "instance_type",
+    "model_mount_path",
+    "app_insights_enabled",
+    "egress_public_network_access",
+    "private_network_connection",
+    "readiness_probe",
+    "data_collector",
+    "scale_settings.max_instances",
+    "scale_settings.target_utilization_percentage",
+    "scale_settings.polling_interval",
+    "resources.requests",
+    "resources.limits.cpu",
+    "resources.limits.gpu",
+    "resources.limits.nvidia.com/gpu",
+    "environment.inference_config",
+    "environment.os_type",
+)
+"""Key paths that are accepted and mean nothing on one machine."""
+
+
+def read(file: str, *, model_given: bool = False, environment_given: bool = False) -> Draft:
+    """What the deployment YAML `file` says; paths in it are relative to its folder.
+
+    `model_given`, `environment_given`: the command line replaces them, so that what the file names need not
+    be there. Raises SpecError.
+    """
+    document = documents.read_yaml(file)
+    kind = kinds.deployment_kind(document)
+    document, spelling_notes = _respelt(document)
+    schema = KubernetesOnlineDeployment if kind == kinds.KUBERNETES else ManagedOnlineDeployment
+    spec = validation.validated(document, schema)
+    notes = [*spelling_notes, *_check_limits(document, spec, kind)]
+    code = _code(document, spec)
+    model = None
+    if spec.model is not None and not model_given:
+        model = deployment_models.read(document, spec.model)
+    environment = None
+    if spec.environment is not None and not environment_given:
+        environment, more = deployment_environments.read(
+            document, spec.environment, served_by_us=code is not None or _is_mlflow(model)
+        )
+        notes += more
+    elif spec.environment is None and not environment_given and code is not None:
+        notes.append(f"{file} names no environment: the script runs on the current interpreter")
+    if code is None and model is None and not model_given:
+        raise document.error(
+            "there is neither a model nor a code_configuration, so there is nothing to serve",
+            hint="where the image brings model and server, run the image; else give the model with --model",
+        )
+    return Draft(
+        name=spec.name or absolute(file).stem,
+        model=model,
+        code=code,
+        variables=_variables(document, spec),
+        environment=environment,
+        settings=_settings(document, spec, kind),
+        notes=tuple(notes + list(_request_notes(document, spec, kind)) + list(_effect_notes(document))),
+    )
+
+
+def _is_mlflow(model: ModelSource | None) -> bool:
+    return model is not None and model.format == "mlflow"
+
+
+def _respelt(document: Document) -> tuple[Document, list[str]]:
+    """`scale_setting`, as one page of Azure ML's reference spells it, is read as `scale_settings`."""
+    data = document.data
+    if "scale_setting" not in data or "scale_settings" in data:
+        return document, []
+    fixed = {"scale_settings" if key == "scale_setting" else key: value for key, value in data.items()}
+    lines = {
+        (("scale_settings", *path[1:]) if path[:1] == ("scale_setting",) else path): line
+        for path, line in document.lines.items()
+    }
+    note = f"{document.file}:{document.line_of(('scale_setting',))}: scale_setting is read as scale_settings"
+    respelt = Document(
+        file=document.file, folder=document.folder, data=fixed, lines=lines, texts=document.texts
+    )
+    return respelt, [note]
+
+
+def _check_limits(document: Document, spec: OnlineDeployment, kind: str) -> list[str]:
+    """Raises SpecError for what Azure ML would refuse; returns notes on what does not matter here."""
+    if spec.name is not None:
+        problem = limits.name_problem(spec.name)
+        if problem:
+            raise document.error(f"{problem}, found {spec.name!r}", "name")
+    longest = LONGEST_REQUEST_MS[kind]
+    timeout = spec.request_settings.request_timeout_ms if spec.request_settings else None
+    if timeout is not None and timeout > longest:
+        raise document.error(
+            f"must be at most {longest} for a {kind} deployment, found {timeout}",
+            "request_settings",
+            "request_timeout_ms",
+            hint="--request-timeout can be longer" if kind == kinds.MANAGED else "",
+        )
+    scale = spec.scale_settings
+    if scale is not None and kind == kinds.MANAGED and scale.type != "default":
+        raise document.error(
+            f"must be default for a managed deployment, found {scale.type}",
+            "scale_settings",
+            "type",
+            hint="target_utilization is for type: kubernetes",
+        )
+    if scale is not None and (scale.max_instances or 1) < (scale.min_instances or 0):
+        raise document.error(
+            f"max_instances {scale.max_instances or 1} is less than min_instances {scale.min_instances}",
+            "scale_settings",
+        )
+    for name in spec.environment_variables or {}:
+        if not name or "=" in name or "\0" in name:
+            raise document.error("no variable can have this name", "environment_variables", name)
+    notes = [] if spec.name else [f"{document.file} has no name: the deployment is called after the file"]
+    if spec.endpoint_name is not None and limits.name_problem(spec.endpoint_name):
+        notes.append(
+            f"{document.file}:{document.line_of(('endpoint_name',))}: Azure ML would refuse the endpoint_name "
+            f"{spec.endpoint_name!r}; it means nothing here"
+        )
+    return notes
+
+
+def _code(document: Document, spec: OnlineDeployment) -> Code | None:
+    configuration = spec.code_configuration
+    if configuration is None:
+        return None
+    said = configuration.code or "."
+    if "://" in said or said.startswith("azureml:"):
+        raise document.error(
+            f"{said} lies in Azure ML and cannot be fetched from here",
+            "code_configuration",
+            "code",
+            hint="download the code and write its path, or give --code and --script",
+        )
+    folder = absolute(said.removeprefix("file:"), document.folder)
+    if not folder.is_dir():
+        raise document.error(f"no folder {folder}", "code_configuration", "code", hint=neighbour(folder))
+    script = absolute(configuration.scoring_script, folder)
+    key = ("code_configuration", "scoring_script")
+    if not script.is_relative_to(folder):
+        raise document.error(f"{configuration.scoring_script} lies outside of the code folder {folder}", *key)
+    if not script.is_file():
+        raise document.error(f"no file {script}", *key, hint=neighbour(script))
+    return Code(directory=str(folder), script=str(script.relative_to(folder)))
+
+
+def _variables(document: Document, spec: OnlineDeployment) -> dict[str, str]:
+    variables = dict(spec.environment_variables or {})
+    for name, value in variables.items():
+        if "\0" in value:
+            raise document.error("a variable cannot hold a NUL", "environment_variables", name)
+    return variables
+
+
+def _settings(document: Document, spec: OnlineDeployment, kind: str) -> dict[str, Any]:
+    """Fields of `Settings`. Instances are workers, as many for each as WORKER_COUNT says, which Azure ML's
+    server reads inside the container."""
+    per_instance = _worker_count(document, spec)
+    instances = _instances(spec)
+    asked = spec.request_settings or RequestSettings()
+    settings: dict[str, Any] = {
+        "workers": instances * per_instance,
+        "request_timeout_ms": asked.request_timeout_ms or REQUEST_TIMEOUT_MS,
+    }
+    concurrent = asked.max_concurrent_requests_per_instance
+    if concurrent is not None:
+        settings["max_queue"] = limits.queue_length(concurrent, instances, settings["workers"])
+    if kind == kinds.KUBERNETES:
+        wait = asked.max_queue_wait_ms
+        settings["max_queue_wait_ms"] = MAX_QUEUE_WAIT_MS if wait is None else wait
+    probe = spec.liveness_probe
+    if probe is not None:
+        settings["start_timeout_s"] = limits.start_timeout_s(
+            probe.initial_delay, probe.period, probe.timeout, probe.failure_threshold
+        )
+    if isinstance(spec, KubernetesOnlineDeployment) and spec.resources and spec.resources.limits:
+        memory = spec.resources.limits.memory
+        if memory is not None:
+            settings["memory_limit_mb"] = _memory_mb(document, memory, per_instance)
+    return settings
+
+
+def _instances(spec: OnlineDeployment) -> int:
+    scale = spec.scale_settings
+    if scale is not None and scale.type == "target_utilization":
+        return max(1, scale.min_instances or 1)
+    return spec.instance_count or 1
+
+
+def _worker_count(document: Document, spec: OnlineDeployment) -> int:
+    said = (spec.environment_variables or {}).get("WORKER_COUNT", "1")
+    if not said.isdecimal() or int(said) < 1:
+        raise document.error(
+            f"must be a number of workers, found {said!r}", "environment_variables", "WORKER_COUNT"
+        )
+    return int(said)
+
+
+def _memory_mb(document: Document, said: str, workers: int) -> int:
+    """The share of one worker in what its instance may use."""
+    total = limits.memory_bytes(said)
+    if total is None:
+        raise document.error(
+            f"must be a quantity of memory such as 500Mi or 2Gi, found {said!r}",
+            "resources",
+            "limits",
+            "memory",
+        )
+    return max(1, total // workers // 1024**2)
+
+
+def _request_notes(document: Document, spec: OnlineDeployment, kind: str) -> Iterator[str]:
+    asked = spec.request_settings
+    if asked is None:
+        return
+    if asked.max_queue_wait_ms is not None and kind == kinds.MANAGED:
+        yield (
+            f"{document.file}: request_settings.max_queue_wait_ms is deprecated for managed deployments and has "
+            "no effect; request_timeout_ms covers the wait"
+        )
+    if asked.max_concurrent_requests_per_instance is not None:
+        in_flight = 2 * asked.max_concurrent_requests_per_instance * _instances(spec)
+        yield (
+            f"{document.file}: max_concurrent_requests_per_instance: about {in_flight} requests may be in flight, "
+            "more get 429, as on Azure ML; --max-queue allows more to wait"
+        )
+
+
+def _effect_notes(document: Document) -> Iterator[str]:
+    """One line that names every key without effect."""
+    named = [dotted for dotted in _WITHOUT_EFFECT if _stands(document.data, dotted)]
+    if named:
+        yield f"{document.file}: without effect on one machine: {', '.join(named)}"
+
+
+def _stands(data: object, dotted: str) -> bool:
+    if not isinstance(data, dict):
+        return False
+    if dotted in data:
+        return data[dotted] is not None
+    first, _, rest = dotted.partition(".")
+    return bool(rest) and _stands(data.get(first), rest)
