@@ -184,11 +184,11 @@ def _add_companions(
         "install",
         "--python",
         python_of(folder),
-        "--no-deps",
         "--only-binary",
         ":all:",
         *arguments,
     ]
+    # They have no dependencies; with --no-deps uv would not ask whether a version is for this Python.
     # All at once as a rule; one by one where one of them cannot be had for this Python.
     for group in [missing, *([line] for line in missing)]:
         outcome = installer.run([*command, *group], say=_nothing, folder=str(Path(folder).parent), lock=lock)
