@@ -39,6 +39,16 @@ DATATYPES = (*DTYPES, "BF16", "BYTES")
 
 _NAMES = {dtype.lstrip("<|"): datatype for datatype, dtype in DTYPES.items()}
 
+DATATYPES_BY_DTYPE = {
+    "bool": "BOOL",
+    "float16": "FP16",
+    "float32": "FP32",
+    "float64": "FP64",
+    **{f"int{bits}": f"INT{bits}" for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": f"UINT{bits}" for bits in (8, 16, 32, 64)},
+}
+"""The datatype of each of NumPy's dtypes by its name."""
+
 MOST_DIMENSIONS = 32
 """NumPy's own limit, before its version 2."""
 

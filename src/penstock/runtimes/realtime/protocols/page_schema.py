@@ -58,7 +58,7 @@ def read(document: Mapping[str, Any]) -> Service:
     score = _score_operation(document)
     media = _media(document, _mapping(score.get("requestBody")))
     answers = _mapping(score.get("responses"))
-    answer = _media(document, _resolve(document, answers.get("200", answers.get(200))))
+    answer = _media(document, _resolve(document, answers.get("200")))
     inputs = list(islice(_form(document, media.get("schema"), _sample(document, media)), MOST_LINES + 1))
     return Service(
         title=_text(info.get("title")),
@@ -180,8 +180,8 @@ def _type(document: Mapping[str, Any], schema: Mapping[str, Any], depth: int = 0
         items = _resolve(document, schema.get("items"))
         inner = _type(document, items, depth + 1) if items else "anything"
         size = schema.get("minItems")
-        exact = f"{size} × " if isinstance(size, int) and size == schema.get("maxItems") else ""
-        return f"list of {exact}{inner}"
+        exact = f" ({size})" if isinstance(size, int) and size == schema.get("maxItems") else ""
+        return f"list{exact} of {inner}"
     if kind == "object" or "properties" in schema:
         return "object"
     name = _FORMATS.get(_text(schema.get("format"))) if kind == "string" else None

@@ -145,7 +145,7 @@ def _form(prefix: str, score: str, sample: Any, requires_key: bool, *, is_known:
     needed = "required" if requires_key else ""
     hint = "Key" if requires_key else "Key (none needed)"
     return (
-        f"<section><h2>Try it <small>sends to {escape(score)}</small></h2>{note}"
+        f"<section class=stretch><h2>Try it <small>sends to {escape(score)}</small></h2>{note}"
         f'<form data-score="{escape(urllib.parse.quote(score))}" '
         f'data-health="{escape(urllib.parse.quote(prefix or ""))}/">'
         f'<textarea name=payload aria-label="Payload" spellcheck=false>\n{escape(lay_out(sample))}</textarea>'
@@ -199,7 +199,7 @@ def _routes(
         ("GET", prefix + "/", "Health: 200 when a worker is ready."),
         ("GET", prefix + "/swagger.json?version=3", "This service as OpenAPI 3; version=2 for Swagger 2."),
         ("GET", prefix + "/docs", "This page."),
-        ("GET", "/metrics", "Counts and times for Prometheus."),
+        ("GET", prefix + "/metrics", "Counts and times for Prometheus."),
     ]
     if inference is not None:
         model = f"{prefix}/v2/models/{urllib.parse.quote(str(inference.get('name', '')), safe='')}"
@@ -211,7 +211,8 @@ def _routes(
     paths = {(method, path.partition("?")[0]) for method, path, _ in known}
     others = [(m, p, s) for (m, p), s in routes.items() if (m, p) not in paths]
     rows = "".join(_route(method, path, summary) for method, path, summary in known + others)
-    return f"<section class=wide><h2>Routes</h2><div class=scroll><table><tbody>{rows}</tbody></table></div></section>"
+    return "<section class=wide><h2>Routes</h2><div class=scroll><table><tbody>"
+        f"{rows}</tbody></table></div></section>"
 
 
 def _route(method: str, path: str, summary: str) -> str:
