@@ -27,7 +27,7 @@ from penstock.scoring.interface import Field, Model, Reply, Request
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
-LARGEST_INFLATED_BYTES = 256 * 1024 * 1024
+LARGEST_INFLATED_BYTES = 128 * 1024 * 1024
 """A compressed body may unfold to this; the gateway bounds only what is sent."""
 
 PLATFORMS = {

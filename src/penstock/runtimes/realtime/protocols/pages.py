@@ -211,8 +211,8 @@ def _routes(
     paths = {(method, path.partition("?")[0]) for method, path, _ in known}
     others = [(m, p, s) for (m, p), s in routes.items() if (m, p) not in paths]
     rows = "".join(_route(method, path, summary) for method, path, summary in known + others)
-    return "<section class=wide><h2>Routes</h2><div class=scroll><table><tbody>"
-        f"{rows}</tbody></table></div></section>"
+    table = f"<div class=scroll><table><tbody>{rows}</tbody></table></div>"
+    return f"<section class=wide><h2>Routes</h2>{table}</section>"
 
 
 def _route(method: str, path: str, summary: str) -> str:
