@@ -1,0 +1,36 @@
+"""The one door: what a manifest names becomes a Scorer. Runs in workers: Python 3.8."""
+
+from __future__ import annotations
+
+import os
+
+from penstock import errors
+from penstock.bundle.manifest import Manifest
+from penstock.scoring.interface import Scorer
+
+
+def open_scorer(manifest: Manifest) -> Scorer:
+    """Load what `manifest` names: its scoring script where it has one, else its model.
+
+    Raises ModelError or ScriptError, which say what failed and what to try.
+    """
+    # Inside, so that a script's deployment never loads what only models need, nor the reverse.
+    if manifest.code is not None:
+        from penstock.scoring import script
+
+        return script.open_script(manifest)
+    if manifest.model is None:
+        raise errors.ModelError(
+            f"deployment {manifest.name!r} names neither a model nor a scoring script",
+            hint="Give a model file or folder, or a code directory with a scoring script.",
+        )
+    from penstock.scoring import model, openapi
+    from penstock.scoring.loaders import loading
+
+    loaded = loading.load_model(manifest.model, sample_input=manifest.sample_input)
+    service = openapi.Service(
+        name=os.environ.get("SERVICE_NAME", manifest.name),
+        version=os.environ.get("SERVICE_VERSION", manifest.model.version),
+        prefix=os.environ.get("SERVICE_PATH_PREFIX", ""),
+    )
+    return model.ModelScorer(loaded, service)
