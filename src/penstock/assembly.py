@@ -115,7 +115,12 @@ def read_requirements(choice: EnvironmentChoice) -> Requirements:
     if choice.kind == "reference":
         from penstock.spec import environment_table
 
-        return environment_table.lookup(choice.value, beside=choice.folder)
+        try:
+            return environment_table.lookup(choice.value, beside=choice.folder)
+        except errors.SpecError as error:
+            if error.file:
+                raise
+            raise errors.SpecError(f"{choice.said}: {error.message}", hint=error.hint) from error
     from penstock.spec import conda
 
     if choice.kind == "requirements":
@@ -210,8 +215,9 @@ def _code_of(sources: Sources, filed: Draft) -> manifest.Code | None:
 
 
 def environment_of(said: str) -> EnvironmentChoice:
-    """The environment that ``--environment`` names: ``current``, a file by its suffix, or a name in the
-    table. Raises UsageError for a file that is not there."""
+    """The environment that ``--environment`` names: ``current``, a file by its suffix (a conda file, an
+    Azure ML environment, requirements), or a name in the table. Raises UsageError for a file that is not there,
+    SpecError for one that is none of these."""
     label = f"--environment {said}"
     if said == "current":
         return EnvironmentChoice(kind="current", said=label)
@@ -223,8 +229,12 @@ def environment_of(said: str) -> EnvironmentChoice:
                 hint="rename the file, or name an environment of the table",
             )
         return EnvironmentChoice(kind="reference", value=said, said=label)
-    kind = "conda" if suffix in CONDA_SUFFIXES else "requirements"
-    return EnvironmentChoice(kind=kind, value=_existing(said, "--environment", folder=False), said=label)
+    path = _existing(said, "--environment", folder=False)
+    if suffix in PIP_SUFFIXES:
+        return EnvironmentChoice(kind="requirements", value=path, said=label)
+    from penstock.spec import environment_files
+
+    return environment_files.read(said, path, label)
 
 
 def _existing(path: str, option: str, *, folder: bool) -> str:

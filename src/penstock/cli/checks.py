@@ -9,15 +9,17 @@ import dataclasses
 import json
 from typing import Any
 
+from penstock import assembly
 from penstock.assembly import Plan
 from penstock.bundle.manifest import Settings
 
 
 def about(plan: Plan) -> dict[str, Any]:
-    """A JSON-able description of `plan`."""
+    """A JSON-able description of `plan`. Reads the environment's files; SpecError where they are wrong."""
     launch = plan.launch
     described = launch.manifest
     choice = plan.environment
+    needed = None if choice.kind == "current" else assembly.read_requirements(choice)
     return {
         "name": described.name,
         "model": dataclasses.asdict(described.model) if described.model else None,
@@ -26,6 +28,8 @@ def about(plan: Plan) -> dict[str, Any]:
             "kind": choice.kind,
             "value": choice.value or (choice.requirements.source if choice.requirements else ""),
             "said": choice.said,
+            "python": needed.python if needed else "",
+            "packages": list(needed.packages) if needed else [],
         },
         "variables": dict(described.variables),
         "settings": dataclasses.asdict(described.settings),
@@ -38,7 +42,7 @@ def about(plan: Plan) -> dict[str, Any]:
         "log_level": launch.log_level,
         "access_log": launch.access_log,
         "reload": launch.reload,
-        "notes": list(launch.notes),
+        "notes": [*launch.notes, *(needed.notes if needed else ())],
     }
 
 
@@ -64,6 +68,8 @@ def text_of(plan: Plan) -> str:
             f"{environment['kind']} {environment['value']}".strip() + f"  ({environment['said']})",
         )
     ]
+    if environment["packages"]:
+        rows += [("python", environment["python"] or "any"), ("packages", ", ".join(environment["packages"]))]
     rows += [("variable", f"{name}={value}") for name, value in told["variables"].items()]
     rows += [("address", f"http://{told['address']}{told['path_prefix']}/score")]
     rows += [("keys", str(told["keys"]) if told["keys"] else "none: anybody who can connect may score")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.spec import conda
 from penstock.spec.deployment_schema import Build, InlineEnvironment
-from penstock.spec.documents import Document
+from penstock.spec.documents import Document, KeyPath
 from penstock.spec.drafts import EnvironmentChoice
 from penstock.spec.paths import absolute, neighbour
 
@@ -12,29 +12,33 @@ _BESIDE_A_DOCKERFILE = ("conda.yml", "conda.yaml", "environment.yml", "environme
 
 
 def read(
-    document: Document, spec: str | InlineEnvironment, *, served_by_us: bool
+    document: Document,
+    spec: str | InlineEnvironment,
+    *,
+    served_by_us: bool,
+    under: KeyPath = ("environment",),
 ) -> tuple[EnvironmentChoice, list[str]]:
-    """The environment that `spec` says, and notes.
+    """The environment that `spec` says, which stands in `document` at the key path `under`, and notes.
 
     `served_by_us`: there is a script or an MLflow model, so that an image which brings its own server is only
     where it would have run. Raises SpecError.
     """
-    said = f"{document.file}:{document.line_of(('environment',))}"
+    said = f"{document.file}:{document.line_of(under)}"
     folder = str(document.folder)
     if isinstance(spec, str):
         if not spec.startswith("azureml:"):
             raise document.error(
                 f"must be a mapping, or azureml:NAME:VERSION, found {spec!r}",
-                "environment",
+                *under,
                 hint="for a conda file on this machine write environment: {image: ..., conda_file: PATH}",
             )
         return EnvironmentChoice(kind="reference", value=spec, said=said, folder=folder), []
     if spec.image is not None and spec.build is not None:
-        raise document.error("image and build exclude each other", "environment")
+        raise document.error("image and build exclude each other", *under)
     if spec.inference_config is not None and not served_by_us:
         raise document.error(
             "the image brings its own server, and penstock serve runs no images",
-            "environment",
+            *under,
             "inference_config",
             hint="add a code_configuration, or name an environment with --environment to serve the model itself",
         )
@@ -47,26 +51,26 @@ def read(
     if spec.conda_file is not None:
         path = absolute(spec.conda_file.removeprefix("file:"), document.folder)
         if not path.is_file():
-            raise document.error(f"no file {path}", "environment", "conda_file", hint=neighbour(path))
+            raise document.error(f"no file {path}", *under, "conda_file", hint=neighbour(path))
         kind = "requirements" if path.suffix.lower() == ".txt" else "conda"
         return EnvironmentChoice(kind=kind, value=str(path), said=said, folder=folder), notes
     if spec.build is not None:
-        choice, note = _of_build(document, spec.build, said)
+        choice, note = _of_build(document, spec.build, said, under)
         return choice, [*notes, note]
     if spec.image is not None:
         return EnvironmentChoice(kind="reference", value=spec.image, said=said, folder=folder), notes
     raise document.error(
         "needs an image, a conda_file or a build",
-        "environment",
+        *under,
         hint="a registered environment is written environment: azureml:NAME:VERSION",
     )
 
 
-def _of_build(document: Document, build: Build, said: str) -> tuple[EnvironmentChoice, str]:
+def _of_build(document: Document, build: Build, said: str, under: KeyPath) -> tuple[EnvironmentChoice, str]:
     """No Dockerfile is run here; but the conda or requirements file that it installs lies beside it mostly."""
     folder = absolute((build.path or ".").removeprefix("file:"), document.folder)
     if not folder.is_dir():
-        raise document.error(f"no folder {folder}", "environment", "build", "path", hint=neighbour(folder))
+        raise document.error(f"no folder {folder}", *under, "build", "path", hint=neighbour(folder))
     found = [folder / name for name in _BESIDE_A_DOCKERFILE if (folder / name).is_file()]
     if len(found) != 1:
         some = (
@@ -77,7 +81,7 @@ def _of_build(document: Document, build: Build, said: str) -> tuple[EnvironmentC
         raise document.error(
             "a Dockerfile is not run here, and which conda or requirements file stands for it is not clear: "
             + some,
-            "environment",
+            *under,
             "build",
             hint="name it with --environment FILE, or --environment current",
         )
