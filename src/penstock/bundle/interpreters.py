@@ -184,14 +184,14 @@ def pick(wanted: str, *, strict: bool, source: str = "") -> Choice:
     if here.version >= OLDEST and satisfies(here.version, wanted):
         return Choice(here)
     named = [path for path in candidates(os.environ) if _named_for(path, wanted)]
-    likely = [each for each in _probe(named) if satisfies(each.version, wanted)]
+    likely = [each for each in _probe(named) if each.version >= OLDEST and satisfies(each.version, wanted)]
     return choose(wanted, likely or find(), preferred=here.version, strict=strict, source=source)
 
 
 def _named_for(path: str, wanted: str) -> bool:
-    match = re.search(r"python(\d+)\.(\d+)\Z", path)
-    aim = _aim(wanted)
-    return match is not None and (int(match[1]), int(match[2])) == aim[:2]
+    """Whether the file name at `path` says the one series that `wanted` names; a range names none."""
+    asked = re.match(r"(?:==)?(\d+\.\d+)(?:\.\d+)?(?:\.\*)?\Z", wanted)
+    return asked is not None and os.path.basename(path) == "python" + asked[1]
 
 
 def running() -> Interpreter:

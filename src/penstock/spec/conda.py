@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from penstock.bundle import requirement_lines
 from penstock.bundle.requirements import Requirements
 from penstock.errors import SpecError
 from penstock.spec import conda_specs, requirement_files
@@ -159,6 +160,7 @@ def _requirements(
     collected = Collected(open_files=open_files)
     collected.notes += _notes_on_keys(rest, source)
     python = ""
+    conda_packages: list[str] = []
     dropped: list[str] = []
     missing: list[tuple[Item, str, str]] = []
     for item in items:
@@ -173,9 +175,10 @@ def _requirements(
         elif package_table().is_bundled(spec.name):
             dropped += [spec.name] if spec.name not in ("pip", "wheel") else []
         else:
-            collected.packages.append(_pypi_requirement(spec, item, source, collected.notes))
+            conda_packages.append(_pypi_requirement(spec, item, source, collected.notes))
     if missing:
         raise _unavailable(missing, source)
+    collected.packages = _pips_word_last(conda_packages, collected, source)
     if dropped:
         names = ", ".join(dict.fromkeys(dropped))
         collected.notes.append(f"{source}: left out, as PyPI's wheels bring what they need of it: {names}")
@@ -186,6 +189,19 @@ def _requirements(
         source=source,
         notes=tuple(collected.notes),
     )
+
+
+def _pips_word_last(conda_packages: Sequence[str], collected: Collected, source: str) -> list[str]:
+    """All packages; of one that both lists ask for, pip's alone, as pip runs after conda and replaces it."""
+    pips = {requirement_lines.name_of(line): line for line in collected.packages if ";" not in line}
+    kept = []
+    for line in conda_packages:
+        other = pips.get(requirement_lines.name_of(line))
+        if other is None:
+            kept.append(line)
+        elif requirement_lines.normalized(other) != requirement_lines.normalized(line):
+            collected.notes.append(f"{source}: {line} is replaced by {other} of the pip list")
+    return kept + collected.packages
 
 
 def _notes_on_keys(rest: Mapping[str, Any], source: str) -> list[str]:

@@ -130,6 +130,15 @@ def test_find_lists_the_running_python_first_and_each_once() -> None:
     assert all(Path(each.path).is_absolute() for each in found)
 
 
+@pytest.mark.parametrize(
+    "wanted", ["", "3.7", "2.7", "3.8", "3.9", ">=3.8", ">=3.12", "3.99", "~=3.10.1", "3.9.1"]
+)
+def test_pick_starts_fewer_pythons_and_picks_the_same(wanted: str) -> None:
+    here = interpreters.running()
+    expected = choose(wanted, interpreters.find(), preferred=here.version, strict=False, source="s")
+    assert interpreters.pick(wanted, strict=False, source="s") == expected
+
+
 def test_candidates_are_found_in_pyenv_and_conda_and_shims_are_not(tmp_path: Path) -> None:
     def executable(*parts: str) -> str:
         path = tmp_path.joinpath(*parts)

@@ -138,6 +138,20 @@ def test_keys_without_meaning_are_said_and_not_lost_in_silence(tmp_path: Path) -
     assert "'or'" in notes
 
 
+def test_pip_runs_after_conda_and_replaces_what_it_installed(tmp_path: Path) -> None:
+    found = conda.read_conda_file(
+        conda_file(
+            tmp_path,
+            "dependencies:\n- numpy=1.19\n- six==1.16\n- pandas\n- pip:\n"
+            "  - NumPy==1.21.2\n  - six == 1.16\n  - pandas<2; python_version > '3'\n",
+        )
+    )
+    assert found.packages == ("pandas", "NumPy==1.21.2", "six == 1.16", "pandas<2; python_version > '3'")
+    assert [note.partition(": ")[2] for note in found.notes] == [
+        "numpy==1.19.* is replaced by NumPy==1.21.2 of the pip list"
+    ]
+
+
 def test_an_environment_written_inside_another_file(tmp_path: Path) -> None:
     (tmp_path / "more.txt").write_text("six\n")
     found = conda.requirements_of(
