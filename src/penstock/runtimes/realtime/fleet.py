@@ -16,6 +16,7 @@ LOADING, SERVING, WORN, RETIRING = "loading", "serving", "worn", "retiring"
 
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 30.0
+LONGEST_AFTER_SERVING_S = 0.5
 HEALTHY_AFTER_S = 5.0
 """A worker that has served this long was no failed start: its death is answered at once."""
 
@@ -129,7 +130,10 @@ class Fleet:
         if state.phase == SERVING and now - state.since >= HEALTHY_AFTER_S:
             self.failures = 0
             self.not_before = 0.0
-        elif state.phase in (LOADING, SERVING):
+        elif state.phase == SERVING:
+            # It could load, so the next can too: a request that kills must not starve all others.
+            self._back_off(now, LONGEST_AFTER_SERVING_S)
+        elif state.phase == LOADING:
             self._back_off(now)
         return self.reconcile(now)
 
@@ -231,10 +235,10 @@ class Fleet:
             actions.append(Action("stop-nursery", generation=generation, reason=reason))
         return actions
 
-    def _back_off(self, now: float) -> None:
+    def _back_off(self, now: float, longest: float = LONGEST_BACKOFF_S) -> None:
         self.failures += 1
         if self.failures > 1:
-            pause = min(FIRST_BACKOFF_S * 2 ** (self.failures - 2), LONGEST_BACKOFF_S)
+            pause = min(FIRST_BACKOFF_S * 2 ** (self.failures - 2), longest)
             self.not_before = now + pause
 
     def _count(self, generation: int, *phases: str) -> int:

@@ -263,7 +263,9 @@ class Gateway:
         connection.entry = None
         if done.exception() is not None:
             self.failed(done.exception())
-            answer = self._refusal(500, "The metrics could not be written. Check the logs for more info.", b"")
+            answer = self._refusal(
+                500, "The metrics could not be written. Check the logs for more info.", b""
+            )
         else:
             body, content_type = done.result()
             answer = Answer(200, body, content_type, self.metrics.metrics)

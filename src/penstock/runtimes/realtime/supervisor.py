@@ -33,6 +33,8 @@ TICK_S = 0.25
 PING_EVERY_S = 1.0
 GATEWAY_SILENT_S = 5.0
 """A gateway that answers no ping for so long is hung, and is replaced."""
+SHORT_LIFE_S, SHORT_LIVES = 2.0, 5
+"""A gateway that ends this young, this many times in a row, cannot run here."""
 WORKERS_END_S = 3.0
 """How long retired workers may take to end once the gateway has drained."""
 BACKLOG = 4096
@@ -93,6 +95,8 @@ class Supervisor:
         self._stopped_once: set[int] = set()
         self._restarts: dict[str, int] = {}
         self._kill_reasons: dict[int, str] = {}
+        self._partial: dict[Any, bytes] = {}
+        self._short_lives = 0
 
     def run(self) -> int:
         """Serve until told to stop or until nothing can be served; the exit code."""
@@ -116,8 +120,7 @@ class Supervisor:
                 self._do(self._fleet.reconcile(time.monotonic()))
                 next_tick = 0.0
                 while self._exit is None:
-                    for key, _ in self._selector.select(TICK_S):
-                        key.data(key.fileobj)
+                    self._attend_once()
                     now = time.monotonic()
                     if now >= next_tick:
                         next_tick = now + TICK_S
@@ -125,6 +128,14 @@ class Supervisor:
             finally:
                 self._end_everything()
         return self._exit
+
+    def _attend_once(self) -> None:
+        """Hear what has come, or wait a tick for it."""
+        for key, _ in self._selector.select(TICK_S):
+            # An earlier event of this round may have closed what this one came from, and a new process may
+            # have been given the same descriptor.
+            if self._selector.get_map().get(key.fd) is key:
+                key.data(key.fileobj)
 
     def _listen(self) -> socket.socket | None:
         host, port = self._launch.host, self._launch.port
@@ -160,8 +171,17 @@ class Supervisor:
                     self._exit = 128 + number
                 else:
                     self._drain()
+            elif number == signal.SIGCHLD:
+                self._look_for_the_dead()
 
     # Processes
+
+    def _look_for_the_dead(self) -> None:
+        # A nursery's channel stays open while its workers live, so its death does not show there.
+        for generation, child in list(self._nurseries.items()):
+            if child.process.poll() is not None:
+                self._on_nursery(generation, child)
+                self._nursery_ended(generation, child)
 
     def _start_gateway(self) -> None:
         keep = (self._listener.fileno(), self._workers_listener.fileno())
@@ -218,11 +238,15 @@ class Supervisor:
             data = os.read(pipe.fileno(), 65536)
         except BlockingIOError:
             return
+        lines = (self._partial.pop(pipe, b"") + data).split(b"\n")
+        if data:
+            self._partial[pipe] = lines.pop()
+        text = b"\n".join(lines).decode("utf-8", "replace").rstrip("\n")
+        if text:
+            self._log("info", text, source=name, stream=stream)
         if not data:
             self._selector.unregister(pipe)
             pipe.close()
-            return
-        self._log("info", data.decode("utf-8", "replace").rstrip("\n"), source=name, stream=stream)
 
     def _on_gateway(self, _: Any) -> None:
         child = self._gateway
@@ -251,11 +275,8 @@ class Supervisor:
             try:
                 message = child.channel.receive()
             except channels.ChannelClosedError:
+                self._nursery_ended(generation, child)
                 self._forget(child)
-                if self._nurseries.get(generation) is child:
-                    del self._nurseries[generation]
-                    if not self._draining_until:
-                        self._do(self._fleet.nursery_died(generation, time.monotonic()))
                 return
             if message is None:
                 return
@@ -277,6 +298,13 @@ class Supervisor:
                 self._worker_exited(message["pid"], message["status"], now)
             elif event == "load-failed":
                 self._do(self._fleet.load_failed(generation, message["failure"], now))
+
+    def _nursery_ended(self, generation: int, child: Child) -> None:
+        if self._nurseries.get(generation) is not child:
+            return
+        del self._nurseries[generation]
+        if not self._draining_until:
+            self._do(self._fleet.nursery_died(generation, time.monotonic()))
 
     def _relay(self, message: dict[str, Any]) -> None:
         self._log(
@@ -303,16 +331,19 @@ class Supervisor:
         if self._draining_until or self._exit is not None:
             self._gateway_drained()
             return
-        self._log(
-            "error", f"the gateway ended ({_how_it_ended_code(child.process.returncode)}); starting another"
-        )
+        how = _how_it_ended_code(child.process.returncode)
+        self._short_lives = self._short_lives + 1 if time.monotonic() - child.since < SHORT_LIFE_S else 0
+        if self._short_lives >= SHORT_LIVES:
+            self._log("error", f"the gateway ended ({how}) again and again; giving up")
+            self._exit = 1
+            return
+        self._log("error", f"the gateway ended ({how}); starting another")
         self._start_gateway()
 
     def _gateway_drained(self) -> None:
         deadline = time.monotonic() + WORKERS_END_S
         while self._fleet.workers and time.monotonic() < deadline and self._nurseries:
-            for key, _ in self._selector.select(TICK_S):
-                key.data(key.fileobj)
+            self._attend_once()
         self._exit = 0
 
     # Time and deeds

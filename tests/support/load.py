@@ -1,0 +1,90 @@
+"""Steady load that checks every answer: each request carries a number, and its answer must carry the same."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Tally:
+    """What became of the requests. `cut`: the connection broke before an answer came. `wrong`: answers that
+    were somebody else's. `gaps_s`: seconds between consecutive successes, over all callers."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    cut: int = 0
+    wrong: list[str] = field(default_factory=list)
+    unanswered: int = 0
+    longest_gap_s: float = 0.0
+    bodies: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def succeeded(self) -> int:
+        """Answers with status 200."""
+        return self.statuses[200]
+
+
+class Load:
+    """`callers` threads, each with a keep-alive connection, until the block ends."""
+
+    def __init__(self, port: int, *, callers: int = 8, timeout_s: float = 20.0, **payload: object) -> None:
+        self._port = port
+        self._callers = callers
+        self._timeout_s = timeout_s
+        self._payload = payload
+        self._numbers = itertools.count()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._last = 0.0
+        self.tally = Tally()
+        self._threads = [threading.Thread(target=self._call, daemon=True) for _ in range(callers)]
+
+    def __enter__(self) -> Load:
+        self._last = time.monotonic()
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(self._timeout_s + 10)
+            self.tally.unanswered += thread.is_alive()
+
+    def _call(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout_s)
+        while not self._stop.is_set():
+            number = next(self._numbers)
+            body = json.dumps({"n": number, **self._payload})
+            try:
+                connection.request("POST", "/score", body, {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                self._record(number, answer.status, answer.read())
+            except TimeoutError:
+                with self._lock:
+                    self.tally.unanswered += 1
+                return
+            except (OSError, http.client.HTTPException):
+                with self._lock:
+                    self.tally.cut += 1
+                connection.close()
+        connection.close()
+
+    def _record(self, number: int, status: int, body: bytes) -> None:
+        now = time.monotonic()
+        with self._lock:
+            tally = self.tally
+            tally.statuses[status] += 1
+            if status != 200:
+                return
+            tally.longest_gap_s = max(tally.longest_gap_s, now - self._last)
+            self._last = now
+            answer = json.loads(body)
+            tally.bodies[str(answer.get("by", ""))] += 1
+            if answer["n"] != number:
+                tally.wrong.append(f"{number} got {answer}")
