@@ -130,13 +130,11 @@ def test_find_lists_the_running_python_first_and_each_once() -> None:
     assert all(Path(each.path).is_absolute() for each in found)
 
 
-@pytest.mark.parametrize(
-    "wanted", ["", "3.7", "2.7", "3.8", "3.9", ">=3.8", ">=3.12", "3.99", "~=3.10.1", "3.9.1"]
-)
-def test_pick_starts_fewer_pythons_and_picks_the_same(wanted: str) -> None:
-    here = interpreters.running()
-    expected = choose(wanted, interpreters.find(), preferred=here.version, strict=False, source="s")
-    assert interpreters.pick(wanted, strict=False, source="s") == expected
+def test_pick_starts_fewer_pythons_and_picks_the_same() -> None:
+    here, found = interpreters.running(), interpreters.find()
+    for wanted in ("", "3.7", "3.8", "3.9", ">=3.8", ">=3.12"):
+        expected = choose(wanted, found, preferred=here.version, strict=False, source="s")
+        assert interpreters.pick(wanted, strict=False, source="s") == expected
 
 
 def test_candidates_are_found_in_pyenv_and_conda_and_shims_are_not(tmp_path: Path) -> None:
