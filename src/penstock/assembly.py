@@ -76,10 +76,7 @@ def resolve(sources: Sources, said: Draft, ambient: Callable[[str], Draft]) -> P
         _check_code(draft.code)
     found = _format_of(draft)
     environment = draft.environment or _unsaid_environment(draft, found)
-    notes = draft.notes
-    if typed.environment is not None and filed.environment is not None:
-        notes = (*notes, f"{typed.environment.said} replaces the environment of {filed.environment.said}")
-    return Plan(launch=_launch_of(draft, found, notes), environment=environment, format=found)
+    return Plan(launch=_launch_of(draft, found), environment=environment, format=found)
 
 
 def furnish(plan: Plan, *, strict: bool, say: Callable[[str], None]) -> launch.Launch:
@@ -287,7 +284,7 @@ def _unsaid_environment(draft: Draft, found: str) -> EnvironmentChoice:
     return EnvironmentChoice(kind="current", said="default")
 
 
-def _launch_of(draft: Draft, found: str, notes: tuple[str, ...]) -> launch.Launch:
+def _launch_of(draft: Draft, found: str) -> launch.Launch:
     model = draft.model
     variables = dict(draft.variables)
     if model is not None:
@@ -312,6 +309,6 @@ def _launch_of(draft: Draft, found: str, notes: tuple[str, ...]) -> launch.Launc
         manifest=described,
         python="",
         reload_paths=tuple(watched) if serving.get("reload") else (),
-        notes=notes,
+        notes=draft.notes,
         **serving,
     )

@@ -111,9 +111,10 @@ def _memory_mb(spec: AciConfig | AksConfig) -> int:
 def _without_effect(document: Document) -> list[str]:
     named = [key for key in _WITHOUT_EFFECT if document.data.get(key) is not None]
     resources = document.data.get("containerResourceRequirements") or {}
-    named += [
-        f"containerResourceRequirements.{key}" for key in ("cpu", "cpuLimit", "gpu") if key in resources
-    ]
+    reserved = ["cpu", "cpuLimit", "gpu"]
+    if str(document.data.get("computeType")).lower() == "aks":
+        reserved.append("memoryInGB")
+    named += [f"containerResourceRequirements.{key}" for key in reserved if key in resources]
     scaler = document.data.get("autoScaler") or {}
     named += [
         f"autoScaler.{key}"

@@ -141,9 +141,9 @@ def _check_limits(document: Document, spec: OnlineDeployment, kind: str) -> list
             "type",
             hint="target_utilization is for type: kubernetes",
         )
-    if scale is not None and (scale.max_instances or 1) < (scale.min_instances or 0):
+    if scale is not None and scale.max_instances is not None and scale.max_instances < _instances(spec):
         raise document.error(
-            f"max_instances {scale.max_instances or 1} is less than min_instances {scale.min_instances}",
+            f"max_instances {scale.max_instances} is less than {_instances(spec)} instances to begin with",
             "scale_settings",
         )
     for name in spec.environment_variables or {}:
