@@ -34,6 +34,8 @@ def explain(log: str, requirements: Requirements, interpreter: Interpreter) -> E
     """The error for a failed ``uv pip install``; `log` is its standard error."""
     failure = _Failure(masked(log), requirements, interpreter)
     for reading in (
+        failure.disk,
+        failure.offline,
         failure.unreached,
         failure.absent,
         failure.unbuilt,
@@ -44,10 +46,14 @@ def explain(log: str, requirements: Requirements, interpreter: Interpreter) -> E
         error = reading()
         if error is not None:
             return error
+    if "No solution found" in log:
+        return EnvironmentBuildError(
+            f"the packages of {failure.source} cannot be installed together on {interpreter.label}:\n"
+            f"{failure.cause}",
+            hint="loosen one of the pins named above",
+        )
     return EnvironmentBuildError(
-        f"the packages of {failure.source} cannot be installed together on {interpreter.label}:\n"
-        f"{failure.cause}",
-        hint="loosen one of the pins named above",
+        f"uv could not install the packages of {failure.source} on {interpreter.label}:\n{failure.cause}"
     )
 
 
@@ -91,6 +97,24 @@ class _Failure:
             if requirement_lines.name_of(line) == wanted:
                 return f"{self.source} asks for `{line.split(' --hash')[0]}`"
         return f"a package of {self.source} needs {name}{version}"
+
+    def disk(self) -> EnvironmentBuildError | None:
+        match = re.search(r"(No space left on device|Permission denied|Read-only file system)", self.flat)
+        if match is None:
+            return None
+        return EnvironmentBuildError(
+            f"the environment of {self.source} cannot be written: {match[1]}\n{self.cause}",
+            hint="make room, or name another folder with PENSTOCK_CACHE (environments) and UV_CACHE_DIR (wheels)",
+        )
+
+    def offline(self) -> EnvironmentBuildError | None:
+        match = re.search(r"([A-Za-z0-9._-]+) was not found in the cache", self.flat)
+        if match is None:
+            return None
+        return EnvironmentBuildError(
+            f"{self.asked(match[1])}; uv is told to stay offline, and its cache does not hold {match[1]}",
+            hint="serve once with the network (without UV_OFFLINE), or give `--find-links DIR` in the pip list",
+        )
 
     def absent(self) -> EnvironmentBuildError | None:
         match = _ABSENT.search(self.flat)

@@ -17,10 +17,10 @@ from penstock.errors import EnvironmentBuildError
 
 Say = Callable[[str], None]
 
-_RESOLVED = re.compile(r"Resolved (\d+) packages? in (.+)\Z")
+_RESOLVED = re.compile(r"Resolved (\d+ packages?) in (.+)\Z")
 _DOWNLOADING = re.compile(r"Downloading (\S+) \((.+)\)\Z")
 _BUILDING = re.compile(r"Building (\S+)")
-_INSTALLED = re.compile(r"Installed (\d+) packages? in (.+)\Z")
+_INSTALLED = re.compile(r"Installed (\d+ packages?) in (.+)\Z")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def progress(line: str) -> str:
     text = line.strip()
     match = _RESOLVED.match(text)
     if match:
-        return "resolved {} packages in {}".format(*match.groups())
+        return "resolved {} in {}".format(*match.groups())
     match = _DOWNLOADING.match(text)
     if match:
         return "downloading {} ({})".format(match[1], match[2].replace("iB", "B"))
@@ -126,5 +126,5 @@ def progress(line: str) -> str:
         return f"building {match[1]} from source, as no wheel of it fits; this may take minutes"
     match = _INSTALLED.match(text)
     if match:
-        return "installed {} packages in {}".format(*match.groups())
+        return "installed {} in {}".format(*match.groups())
     return ""

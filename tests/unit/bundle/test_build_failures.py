@@ -44,6 +44,12 @@ CONFLICT = UNSOLVED + (
     "         requirements are unsatisfiable."
 )
 
+DISK = (
+    HEAD
+    + "error: Failed to install: numpy.whl\n  cause: failed to copy: No space left on device (os error 28)\n"
+)
+OFFLINE = UNSOLVED + "Because nope was not found in the cache and you require nope, we can conclude that"
+
 
 @pytest.mark.parametrize(
     ("log", "packages", "message", "hint"),
@@ -76,6 +82,9 @@ CONFLICT = UNSOLVED + (
             "cannot be installed together",
             "loosen one of the pins",
         ),
+        (DISK, ("numpy",), "cannot be written: No space left on device", "PENSTOCK_CACHE"),
+        (OFFLINE, ("nope",), "`nope`; uv is told to stay offline", "UV_OFFLINE"),
+        ("error: something new\n", ("six",), "could not install the packages of conda.yml", ""),
         ("error: something new\n", ("six",), "error: something new", ""),
     ],
 )
