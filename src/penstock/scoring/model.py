@@ -8,6 +8,7 @@ not as many as went in is never cut. Runs in workers: Python 3.8.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from typing import Any, Iterator, Sequence
@@ -168,9 +169,11 @@ class ModelScorer:
         except errors.InputError as error:
             return member.codec.refuse(statuses.of(error), error.message, request)
         except Exception as error:  # noqa: BLE001 - whatever a model raises, its caller gets an answer
-            _log(request, f"{call.method} failed on {call.rows} rows", error)
             if statuses.is_refusal(error):
+                # One line: a client that sends such values sends many. Its end says where to look.
+                _log(request, f"{call.method} refused its input: {_where(error)}", None)
                 return member.codec.refuse(400, f"The model refused its input: {error}", request)
+            _log(request, f"{call.method} failed on {call.rows} rows", error)
             return member.codec.refuse(500, FAILED, request)
         finally:
             context.request_id = ""
@@ -204,6 +207,15 @@ class ModelScorer:
             _log(member.request, "writing the answer failed", error)
             message = f"The model's answer could not be written: {error}"
             return member.codec.refuse(500, message, member.request)
+
+
+def _where(error: BaseException) -> str:
+    """``ValueError: Input X contains NaN. (validation.py:186)``: the first line of what it says, and where it
+    was raised."""
+    lines = str(error).splitlines() or [""]
+    frames_of = traceback.extract_tb(error.__traceback__)
+    place = f" ({os.path.basename(frames_of[-1].filename)}:{frames_of[-1].lineno})" if frames_of else ""
+    return f"{type(error).__name__}: {lines[0]}{place}"
 
 
 def _log(request: Request, what: str, error: BaseException | None) -> None:

@@ -112,9 +112,12 @@ def _table_of_grid(grid: Any, names: Sequence[str] | None, signature: Signature)
             return tables.Table(by_name, len(grid), {})
     if len(fields) == 1 and isinstance(grid, list) and not any(isinstance(row, list) for row in grid):
         return _table_by_name({fields[0].name: grid}, signature)
-    return _table_by_name(
-        {field.name: column for field, column in zip(fields, _columns_of(grid, len(fields)))}, signature
-    )
+    try:
+        split = _columns_of(grid, len(fields))
+    except errors.SchemaMismatch as error:
+        known = values.listed([field.name for field in fields], most=40)
+        raise errors.SchemaMismatch(f"{error.message}; the columns are {known}") from None
+    return _table_by_name({field.name: column for field, column in zip(fields, split)}, signature)
 
 
 def _columns_of(grid: Any, width: int) -> list[Any]:
