@@ -45,6 +45,7 @@ class Service:
     description: str
     version: str
     inputs: tuple[Line, ...]
+    input_note: str
     outputs: tuple[Line, ...]
     is_cut: bool
     sample: Any
@@ -59,13 +60,14 @@ def read(document: Mapping[str, Any]) -> Service:
     media = _media(document, _mapping(score.get("requestBody")))
     answers = _mapping(score.get("responses"))
     answer = _media(document, _resolve(document, answers.get("200")))
-    inputs = list(islice(_form(document, media.get("schema"), _sample(document, media)), MOST_LINES + 1))
+    inputs = list(islice(_Walk(document).form(media.get("schema")), MOST_LINES + 1))
     return Service(
         title=_text(info.get("title")),
         description=_text(info.get("description")),
         version=_text(info.get("version")),
         inputs=tuple(inputs[:MOST_LINES]),
-        outputs=tuple(islice(_form(document, answer.get("schema"), None), MOST_LINES)),
+        input_note=_text(_resolve(document, media.get("schema")).get("description")),
+        outputs=tuple(islice(_Walk(document).form(answer.get("schema")), MOST_LINES)),
         is_cut=len(inputs) > MOST_LINES,
         sample=_sample(document, media),
         operations=tuple(_operations(document)),
@@ -111,49 +113,65 @@ def _sample(document: Mapping[str, Any], media: Mapping[str, Any]) -> Any:
     return None
 
 
-def _form(document: Mapping[str, Any], schema: Any, sample: Any) -> Iterator[Line]:
-    """The lines of a payload: its forms if there are several, else what is in it."""
-    resolved = _resolve(document, schema)
-    forms = [_resolve(document, form) for form in _forms(resolved)]
-    if not forms:
-        yield from _inside(document, resolved, 0)
-        if (
-            not _mapping(resolved.get("properties"))
-            and resolved
-            and "items" not in resolved
-            and sample is None
-        ):
-            yield Line(depth=0, name="", type=_type(document, resolved), note=_note(resolved))
-        return
-    for number, form in enumerate(forms, start=1):
-        title = _text(form.get("title")) or f"Form {number}"
-        yield Line(depth=0, name=title, type=_type(document, form), note=_note(form), is_group=True)
-        yield from _inside(document, form, 1)
+class _Walk:
+    """One walk through a schema; what a reference names is spelt out where it comes first."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+        self._told: set[str] = set()
+
+    def form(self, schema: Any) -> Iterator[Line]:
+        """The lines of a payload: its forms if there are several, else what is in it."""
+        document = self._document
+        resolved = _resolve(document, schema)
+        forms = [_resolve(document, form) for form in _forms(resolved)]
+        if not forms:
+            lines = list(self._inside(schema, 0))
+            if not lines and resolved:
+                note = _note(resolved) or _note(_resolve(document, resolved.get("items")))
+                lines = [Line(depth=0, name="", type=_type(document, resolved), note=note)]
+            yield from lines
+        for number, form in enumerate(forms, start=1):
+            title = _text(form.get("title")) or f"Form {number}"
+            yield Line(depth=0, name=title, type=_type(document, form), note=_note(form), is_group=True)
+            yield from self._inside(form, 1)
+
+    def _inside(self, schema: Any, depth: int) -> Iterator[Line]:
+        if depth >= DEEPEST:
+            return
+        document = self._document
+        reference = _mapping(schema).get("$ref")
+        if isinstance(reference, str):
+            if reference in self._told:
+                yield Line(depth=depth, name="", type="", note="the same as above")
+                return
+            self._told.add(reference)
+        resolved = _resolve(document, schema)
+        if "items" in resolved:
+            # A list of lists of numbers is told by its type alone; a list of rows by what a row holds.
+            yield from self._inside(resolved["items"], depth)
+            return
+        required = resolved.get("required")
+        needed = required if isinstance(required, list) else []
+        for name, value in _mapping(resolved.get("properties")).items():
+            inner = _resolve(document, value)
+            yield Line(
+                depth=depth,
+                name=str(name),
+                type=_type(document, inner),
+                is_required=name in needed,
+                allowed=_allowed(document, inner),
+                note=_note(inner) or _note(_innermost(document, inner)),
+            )
+            yield from self._inside(value, depth + 1)
 
 
-def _inside(document: Mapping[str, Any], schema: Mapping[str, Any], depth: int) -> Iterator[Line]:
-    if depth >= DEEPEST:
-        return
-    items = _resolve(document, schema.get("items"))
-    # A list of lists of numbers is told by its type alone; a list of rows by what a row holds.
-    while items and "items" in items:
-        items = _resolve(document, items.get("items"))
-    if items:
-        yield from _inside(document, items, depth)
-        return
-    required = schema.get("required")
-    needed = required if isinstance(required, list) else []
-    for name, value in _mapping(schema.get("properties")).items():
-        inner = _resolve(document, value)
-        yield Line(
-            depth=depth,
-            name=str(name),
-            type=_type(document, inner),
-            is_required=name in needed,
-            allowed=_allowed(document, inner),
-            note=_note(inner),
-        )
-        yield from _inside(document, inner, depth + 1)
+def _innermost(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    for _ in range(DEEPEST):
+        if "items" not in schema:
+            break
+        schema = _resolve(document, schema["items"])
+    return {} if "properties" in schema else schema
 
 
 def _forms(schema: Mapping[str, Any]) -> list[Any]:

@@ -28,18 +28,6 @@ _MOST_CHIPS = 12
 _MOST_LIST = 80
 
 
-def security_policy() -> str:
-    """The Content-Security-Policy that the page can live with: its own style and script, by hash."""
-    style, script = (
-        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        for text in (_asset("css"), _asset("js"))
-    )
-    return (
-        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-
-
 def schema_page(
     document: Mapping[str, Any],
     *,
@@ -62,13 +50,16 @@ def schema_page(
     parts = [
         "<!doctype html><html lang=en><head><meta charset=utf-8>",
         '<meta name=viewport content="width=device-width, initial-scale=1">',
+        f'<meta http-equiv=Content-Security-Policy content="{escape(_security_policy())}">',
         "<meta name=robots content=noindex><link rel=icon href=data:,>",
         f"<title>{escape(title)}</title><style>{_asset('css')}</style></head><body>",
         _header(title, name, service, requires_key, inference),
         "<main>",
         _snippets(origin, score, sample, requires_key),
         _form(prefix, score, sample, requires_key, is_known=service.sample is not None),
-        _table("Input", "what a request holds", service.inputs, is_cut=service.is_cut),
+        _table(
+            "Input", "what a request holds", service.inputs, note=service.input_note, is_cut=service.is_cut
+        ),
         _table("Answer", "what comes back", service.outputs),
         _routes(prefix, service.operations, inference),
         "</main>",
@@ -76,6 +67,19 @@ def schema_page(
         f"<script>{_asset('js')}</script></body></html>",
     ]
     return "".join(parts).encode("utf-8", "replace")
+
+
+@functools.cache
+def _security_policy() -> str:
+    """Nothing runs and nothing is asked but the page's own style and script, known by their hashes."""
+    style, script = (
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for text in (_asset("css"), _asset("js"))
+    )
+    return (
+        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
 
 
 @functools.cache
@@ -156,13 +160,14 @@ def _form(prefix: str, score: str, sample: Any, requires_key: bool, *, is_known:
     )
 
 
-def _table(title: str, subtitle: str, lines: Iterable[Line], *, is_cut: bool = False) -> str:
+def _table(title: str, subtitle: str, lines: Iterable[Line], *, note: str = "", is_cut: bool = False) -> str:
     rows = "".join(map(_line, lines))
     if not rows:
         return ""
+    told = f"<p class=note>{escape(note)}</p>" if note else ""
     more = "<p class=note>Not all of it is shown: the schema says the rest.</p>" if is_cut else ""
     return (
-        f"<section class=wide><h2>{title} <small>{subtitle}</small></h2><div class=scroll><table>"
+        f"<section class=wide><h2>{title} <small>{subtitle}</small></h2>{told}<div class=scroll><table>"
         f"<thead><tr><th>Name<th>Type<th>Allowed and notes</thead><tbody>{rows}</tbody></table></div>{more}"
         "</section>"
     )
@@ -172,6 +177,8 @@ def _line(line: Line) -> str:
     if line.is_group:
         note = f" <span class=more>{escape(line.note)}</span>" if line.note else ""
         return f"<tr class=group><td colspan=3><b>{escape(line.name)}</b>{note}"
+    if not line.name and not line.type:
+        return f'<tr><td colspan=3><span class="more d{min(line.depth, 4)}">{escape(line.note)}</span>'
     need = " <span class=need>required</span>" if line.is_required else ""
     chips = "".join(f"<span class=chip>{escape(_chip(value))}</span>" for value in line.allowed[:_MOST_CHIPS])
     rest = line.allowed[_MOST_CHIPS:]
