@@ -55,9 +55,6 @@ def read(file: str) -> Draft:
     elif spec.auth_enabled:
         notes.append(f"{file}: authEnabled, but no keys are in it: give them with --auth-key-file")
     settings = _aks_settings(document, spec) if isinstance(spec, AksConfig) else {}
-    memory = _memory_mb(spec)
-    if memory:
-        settings["memory_limit_mb"] = memory
     return Draft(settings=settings, serving=serving, notes=tuple(notes))
 
 
@@ -97,24 +94,10 @@ def _keys(document: Document, spec: AciConfig | AksConfig) -> tuple[str, ...]:
     return tuple(key for key in (spec.keys.primary_key, spec.keys.secondary_key) if key)
 
 
-def _memory_mb(spec: AciConfig | AksConfig) -> int:
-    """A container instance gets what it asks for and no more; on AKS only the limit limits."""
-    resources = spec.container_resource_requirements
-    if resources is None:
-        return 0
-    limit = resources.memory_in_gb_limit
-    if limit is None and isinstance(spec, AciConfig):
-        limit = resources.memory_in_gb
-    return 0 if limit is None else max(1, round(limit * 1024))
-
-
 def _without_effect(document: Document) -> list[str]:
     named = [key for key in _WITHOUT_EFFECT if document.data.get(key) is not None]
     resources = document.data.get("containerResourceRequirements") or {}
-    reserved = ["cpu", "cpuLimit", "gpu"]
-    if str(document.data.get("computeType")).lower() == "aks":
-        reserved.append("memoryInGB")
-    named += [f"containerResourceRequirements.{key}" for key in reserved if key in resources]
+    named += [f"containerResourceRequirements.{key}" for key in resources if resources[key] is not None]
     scaler = document.data.get("autoScaler") or {}
     named += [
         f"autoScaler.{key}"

@@ -93,7 +93,7 @@ def read(file: str, *, model_given: bool = False, environment_given: bool = Fals
         variables=_variables(document, spec),
         environment=environment,
         settings=_settings(document, spec, kind),
-        notes=tuple(notes + list(_request_notes(document, spec, kind)) + list(_effect_notes(document))),
+        notes=tuple(notes + list(_setting_notes(document, spec, kind)) + list(_effect_notes(document))),
     )
 
 
@@ -146,6 +146,14 @@ def _check_limits(document: Document, spec: OnlineDeployment, kind: str) -> list
             f"max_instances {scale.max_instances} is less than {_instances(spec)} instances to begin with",
             "scale_settings",
         )
+    memory = _memory_limit(spec)
+    if memory and limits.memory_bytes(memory) is None:
+        raise document.error(
+            f"must be a quantity of memory such as 500Mi or 2Gi, found {memory!r}",
+            "resources",
+            "limits",
+            "memory",
+        )
     for name in spec.environment_variables or {}:
         if not name or "=" in name or "\0" in name:
             raise document.error("no variable can have this name", "environment_variables", name)
@@ -175,6 +183,12 @@ def _code(document: Document, spec: OnlineDeployment) -> Code | None:
         raise document.error(f"no folder {folder}", "code_configuration", "code", hint=neighbour(folder))
     script = absolute(configuration.scoring_script, folder)
     key = ("code_configuration", "scoring_script")
+    if script.suffix != ".py":
+        raise document.error(
+            f"must be a Python file, found {configuration.scoring_script!r}",
+            *key,
+            hint="where the image brings a server for it, run the image",
+        )
     if not script.is_relative_to(folder):
         raise document.error(f"{configuration.scoring_script} lies outside of the code folder {folder}", *key)
     if not script.is_file():
@@ -211,10 +225,6 @@ def _settings(document: Document, spec: OnlineDeployment, kind: str) -> dict[str
         settings["start_timeout_s"] = limits.start_timeout_s(
             probe.initial_delay, probe.period, probe.timeout, probe.failure_threshold
         )
-    if isinstance(spec, KubernetesOnlineDeployment) and spec.resources and spec.resources.limits:
-        memory = spec.resources.limits.memory
-        if memory is not None:
-            settings["memory_limit_mb"] = _memory_mb(document, memory, per_instance)
     return settings
 
 
@@ -234,20 +244,19 @@ def _worker_count(document: Document, spec: OnlineDeployment) -> int:
     return int(said)
 
 
-def _memory_mb(document: Document, said: str, workers: int) -> int:
-    """The share of one worker in what its instance may use."""
-    total = limits.memory_bytes(said)
-    if total is None:
-        raise document.error(
-            f"must be a quantity of memory such as 500Mi or 2Gi, found {said!r}",
-            "resources",
-            "limits",
-            "memory",
+def _memory_limit(spec: OnlineDeployment) -> str:
+    if isinstance(spec, KubernetesOnlineDeployment) and spec.resources and spec.resources.limits:
+        return spec.resources.limits.memory or ""
+    return ""
+
+
+def _setting_notes(document: Document, spec: OnlineDeployment, kind: str) -> Iterator[str]:
+    memory = _memory_limit(spec)
+    if memory:
+        yield (
+            f"{document.file}: resources.limits.memory {memory} is not enforced here; --memory-limit replaces "
+            "workers that grow beyond a size"
         )
-    return max(1, total // workers // 1024**2)
-
-
-def _request_notes(document: Document, spec: OnlineDeployment, kind: str) -> Iterator[str]:
     asked = spec.request_settings
     if asked is None:
         return

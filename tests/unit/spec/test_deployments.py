@@ -252,6 +252,12 @@ def test_all_problems_are_reported_at_once(read):
             "code_configuration.scoring_script",
             "outside",
         ),
+        (
+            HEAD + "code_configuration: {code: code, scoring_script: plumber.R}\n",
+            3,
+            "code_configuration.scoring_script",
+            "must be a Python file",
+        ),
         (HEAD + "code_configuration: {code: code}\n", 3, "code_configuration.scoring_script", "is missing"),
         (
             HEAD + "code_configuration: {code: {local_path: code}, scoring_script: score.py}\n",
@@ -331,7 +337,6 @@ def test_a_kubernetes_deployment_in_full():
         "workers": 3,
         "request_timeout_ms": 250_000,
         "max_queue_wait_ms": 3000,
-        "memory_limit_mb": 2048,
     }
     assert draft.model.directory == str(DATA)
     assert draft.environment.value == str(DATA / "environment/conda.yml")
@@ -344,10 +349,20 @@ def test_defaults_are_those_of_azure_ml(read):
     assert kubernetes == {"workers": 1, "request_timeout_ms": 5000, "max_queue_wait_ms": 500}
 
 
-def test_worker_count_multiplies_instances_and_shares_their_memory(read):
-    text = "type: kubernetes\ninstance_count: 2\nenvironment_variables: {WORKER_COUNT: 4}\n"
-    settings = read(HEAD + SCRIPT + text + "resources: {limits: {memory: 4Gi}}\n").settings
-    assert (settings["workers"], settings["memory_limit_mb"]) == (8, 1024)
+def test_worker_count_multiplies_instances(read):
+    assert (
+        read(HEAD + SCRIPT + "instance_count: 2\nenvironment_variables: {WORKER_COUNT: 4}\n").settings[
+            "workers"
+        ]
+        == 8
+    )
+
+
+def test_a_memory_limit_is_said_not_to_be_enforced(read):
+    """Fresh workers of ordinary models exceed the 200Mi of Azure ML's own example."""
+    draft = read(HEAD + SCRIPT + "type: kubernetes\nresources: {limits: {memory: 200Mi}}\n")
+    assert "memory_limit_mb" not in draft.settings
+    assert any("200Mi is not enforced" in note for note in draft.notes)
 
 
 def test_a_page_of_the_reference_misspells_scale_settings(read):

@@ -69,7 +69,6 @@ def test_aks_in_full(folder):
         "max_queue_wait_ms": 700,
         "max_queue": 2 * 2 * 2 - 2,
         "start_timeout_s": 2 + 4 * 3,
-        "memory_limit_mb": 1536,
     }
     assert draft.serving == {"keys": ("first-key-1", "second-key")}
     (note,) = draft.notes
@@ -77,7 +76,7 @@ def test_aks_in_full(folder):
         "namespace",
         "gpuCores",
         "autoScaler.maxReplicas",
-        "containerResourceRequirements.memoryInGB",
+        "containerResourceRequirements.memoryInGBLimit",
     ):
         assert note.count(key) == 1
 
@@ -89,7 +88,8 @@ def test_defaults_of_the_three_kinds(folder):
     aci = deployment_configs.read(
         written(folder, {"computeType": "ACI", "containerResourceRequirements": {"memoryInGB": 0.5}})
     )
-    assert (aci.settings, aci.serving, aci.notes) == ({"memory_limit_mb": 512}, {}, ())
+    assert (aci.settings, aci.serving) == ({}, {})
+    assert "containerResourceRequirements.memoryInGB" in aci.notes[0]
     assert deployment_configs.read(written(folder, {"computeType": "Local", "port": 32267})).serving == {
         "port": 32267
     }
