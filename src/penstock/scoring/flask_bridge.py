@@ -8,20 +8,20 @@ from __future__ import annotations
 import io
 import sys
 import urllib.parse
-from typing import Any, Callable, ContextManager, Dict, Optional
+from typing import Any, Callable, ContextManager
 
 from penstock.scoring.interface import Request
 
 ContextMaker = Callable[[Request], ContextManager[Any]]
 
 
-def context_maker(*, loaded_only: bool) -> Optional[ContextMaker]:
+def context_maker(*, loaded_only: bool) -> ContextMaker | None:
     """A function that enters Flask's request context for a request; None where there is no Flask, or, with
     `loaded_only`, where the script has not imported it."""
     if loaded_only and "flask" not in sys.modules:
         return None
     try:
-        import flask  # noqa: PLC0415 - optional
+        import flask
     except ImportError:
         return None
     app = flask.Flask("penstock_scoring_script", root_path=".")
@@ -33,10 +33,10 @@ def context_maker(*, loaded_only: bool) -> Optional[ContextMaker]:
     return enter
 
 
-def environ_of(request: Request) -> Dict[str, Any]:
+def environ_of(request: Request) -> dict[str, Any]:
     """The WSGI environment of `request` (PEP 3333)."""
     host, _, port = (request.header("host") or "127.0.0.1").partition(":")
-    environ: Dict[str, Any] = {
+    environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": urllib.parse.unquote_to_bytes(request.path).decode("latin-1"),
@@ -61,5 +61,5 @@ def environ_of(request: Request) -> Dict[str, Any]:
             environ[key] = value
         elif key not in ("CONTENT_LENGTH", "TRANSFER_ENCODING"):
             key = "HTTP_" + key
-            environ[key] = "{},{}".format(environ[key], value) if key in environ else value
+            environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ

@@ -6,7 +6,7 @@ the names and meaning that such scripts expect. Runs in workers: Python 3.8, sta
 
 from __future__ import annotations
 
-from typing import Any, Dict, Generic, Iterable, Iterator, List, Mapping, Optional, Tuple, TypeVar, Union
+from typing import Any, Generic, Iterable, Iterator, Mapping, TypeVar, Union
 
 Value = TypeVar("Value")
 Default = TypeVar("Default")
@@ -15,8 +15,8 @@ Default = TypeVar("Default")
 class MultiDict(Generic[Value]):
     """Ordered pairs of names and values; indexing gives the first value of a name."""
 
-    def __init__(self, pairs: Iterable[Tuple[str, Value]] = ()) -> None:
-        self._pairs: List[Tuple[str, Value]] = list(pairs)
+    def __init__(self, pairs: Iterable[tuple[str, Value]] = ()) -> None:
+        self._pairs: list[tuple[str, Value]] = list(pairs)
 
     @staticmethod
     def _key(name: str) -> str:
@@ -39,21 +39,21 @@ class MultiDict(Generic[Value]):
         return len(self.keys())
 
     def __repr__(self) -> str:
-        return "{}({!r})".format(type(self).__name__, self._pairs)
+        return f"{type(self).__name__}({self._pairs!r})"
 
-    def keys(self) -> List[str]:
+    def keys(self) -> list[str]:
         """Each name once, in order."""
         return list({self._key(key): key for key, _ in reversed(self._pairs)}.values())[::-1]
 
-    def values(self) -> List[Value]:
+    def values(self) -> list[Value]:
         """The first value of each name."""
         return [self[name] for name in self.keys()]
 
-    def items(self, multi: bool = False) -> List[Tuple[str, Value]]:
+    def items(self, multi: bool = False) -> list[tuple[str, Value]]:
         """Each name with its first value, or every pair when `multi`."""
         return list(self._pairs) if multi else [(name, self[name]) for name in self.keys()]
 
-    def get(self, name: str, default: Any = None, type: Any = None) -> Any:  # noqa: A002 - the name scripts use
+    def get(self, name: str, default: Any = None, type: Any = None) -> Any:
         """The first value, passed through `type`; `default` when it is absent or `type` refuses it."""
         try:
             value = self[name]
@@ -61,17 +61,17 @@ class MultiDict(Generic[Value]):
         except (KeyError, ValueError, TypeError):
             return default
 
-    def getlist(self, name: str, type: Any = None) -> List[Any]:  # noqa: A002 - the name scripts use
+    def getlist(self, name: str, type: Any = None) -> list[Any]:
         """Every value of `name`, in order."""
         wanted = self._key(name)
         found = [value for key, value in self._pairs if self._key(key) == wanted]
         return found if type is None else [type(value) for value in found]
 
-    def lists(self) -> List[Tuple[str, List[Value]]]:
+    def lists(self) -> list[tuple[str, list[Value]]]:
         """Each name with all its values."""
         return [(name, self.getlist(name)) for name in self.keys()]
 
-    def to_dict(self, flat: bool = True) -> Dict[str, Any]:
+    def to_dict(self, flat: bool = True) -> dict[str, Any]:
         """A plain dict: first values, or lists of all when not `flat`."""
         return dict(self.items()) if flat else dict(self.lists())
 
@@ -79,7 +79,7 @@ class MultiDict(Generic[Value]):
 class Headers(MultiDict[str]):
     """HTTP headers: names in any case, values text; may be changed."""
 
-    def __init__(self, pairs: Union[Mapping[str, Any], Iterable[Tuple[str, Any]], None] = None) -> None:
+    def __init__(self, pairs: Union[Mapping[str, Any], Iterable[tuple[str, Any]], None] = None) -> None:
         listed = pairs.items() if isinstance(pairs, Mapping) else pairs or ()
         super().__init__((name, _clean(value)) for name, value in listed)
 
@@ -93,15 +93,15 @@ class Headers(MultiDict[str]):
     def __len__(self) -> int:
         return len(self._pairs)
 
-    def keys(self) -> List[str]:
+    def keys(self) -> list[str]:
         """Names as sent, repeats included, as Flask's headers give them."""
         return [name for name, _ in self._pairs]
 
-    def values(self) -> List[str]:
+    def values(self) -> list[str]:
         """Values in the order of `keys`."""
         return [value for _, value in self._pairs]
 
-    def items(self, multi: bool = True) -> List[Tuple[str, str]]:
+    def items(self, multi: bool = True) -> list[tuple[str, str]]:
         """Every pair in order; `multi` is accepted for likeness."""
         return list(self._pairs)
 
@@ -134,9 +134,9 @@ class Headers(MultiDict[str]):
 
     __delitem__ = remove
 
-    def pop(self, name: str, default: Optional[str] = None) -> Optional[str]:
+    def pop(self, name: str, default: str | None = None) -> str | None:
         """Remove and return the first value of `name`, or `default`."""
-        value: Optional[str] = self.get(name, default)
+        value: str | None = self.get(name, default)
         self.remove(name)
         return value
 
@@ -146,12 +146,12 @@ class Headers(MultiDict[str]):
             self.add(name, value)
         return self[name]
 
-    def extend(self, pairs: Union[Mapping[str, Any], Iterable[Tuple[str, Any]]]) -> None:
+    def extend(self, pairs: Union[Mapping[str, Any], Iterable[tuple[str, Any]]]) -> None:
         """Add each of `pairs`."""
         for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
             self.add(name, value)
 
-    def update(self, pairs: Union[Mapping[str, Any], Iterable[Tuple[str, Any]]]) -> None:
+    def update(self, pairs: Union[Mapping[str, Any], Iterable[tuple[str, Any]]]) -> None:
         """Set each of `pairs`."""
         for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
             self.set(name, value)

@@ -6,7 +6,7 @@ Runs in workers: Python 3.8, standard library only.
 from __future__ import annotations
 
 import json
-from typing import Any, Iterable, Mapping, Optional, Tuple, Union
+from typing import Any, Iterable, Mapping, Union
 
 from penstock.scoring.interface import Reply
 from penstock.scoring.raw_headers import Headers
@@ -23,9 +23,9 @@ class RawResponse:
         self,
         response: Body = None,
         status: Union[int, str, None] = 200,
-        headers: Union[Mapping[str, Any], Iterable[Tuple[str, Any]], None] = None,
-        mimetype: Optional[str] = None,
-        content_type: Optional[str] = None,
+        headers: Union[Mapping[str, Any], Iterable[tuple[str, Any]], None] = None,
+        mimetype: str | None = None,
+        content_type: str | None = None,
     ) -> None:
         self.headers = Headers(headers)
         if content_type is None and (mimetype is not None or "content-type" not in self.headers):
@@ -65,9 +65,9 @@ class RawResponse:
         return str(self.status_code)
 
     @property
-    def content_type(self) -> Optional[str]:
+    def content_type(self) -> str | None:
         """The ``Content-Type`` header."""
-        value: Optional[str] = self.headers.get("Content-Type")
+        value: str | None = self.headers.get("Content-Type")
         return value
 
     @content_type.setter
@@ -75,7 +75,7 @@ class RawResponse:
         self.headers.set("Content-Type", value)
 
     @property
-    def mimetype(self) -> Optional[str]:
+    def mimetype(self) -> str | None:
         """The content type without its parameters."""
         return (self.content_type or "").partition(";")[0].strip() or None
 
@@ -97,10 +97,10 @@ class RawResponse:
                 return None
             raise
 
-    def set_cookie(self, key: str, value: str = "", max_age: Optional[int] = None, path: str = "/") -> None:
+    def set_cookie(self, key: str, value: str = "", max_age: int | None = None, path: str = "/") -> None:
         """Add a ``Set-Cookie`` header."""
-        age = "; Max-Age={}".format(max_age) if max_age is not None else ""
-        self.headers.add("Set-Cookie", "{}={}{}; Path={}".format(key, value, age, path))
+        age = f"; Max-Age={max_age}" if max_age is not None else ""
+        self.headers.add("Set-Cookie", f"{key}={value}{age}; Path={path}")
 
     def to_reply(self) -> Reply:
         """The same as a `Reply`; the gateway counts the length itself."""

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from types import FrameType
-from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional
+from typing import Any, Callable, ContextManager, Iterator
 
 from penstock import errors
 from penstock.bundle.manifest import Manifest
@@ -40,7 +40,7 @@ def open_script(manifest: Manifest) -> ScriptScorer:
     Changes this process: working directory, ``sys.path``, ``print``, logging. Raises `ScriptError`.
     """
     if manifest.code is None:
-        raise errors.ScriptError("the deployment {} has no code".format(manifest.name), stage="import")
+        raise errors.ScriptError(f"the deployment {manifest.name} has no code", stage="import")
     directory = os.path.abspath(manifest.code.directory)
     environ = dict(os.environ)
     environ.update(manifest.variables)
@@ -68,7 +68,9 @@ class ScriptScorer:
         self._run = script.run
         self._timeout_ms = settings.scoring_timeout_ms
         self._wants_request_headers = script.wants_request_headers
-        self._flask = _flask_bridge() if script.mode == script_loading.RAW else _flask_bridge(loaded_only=True)
+        self._flask = (
+            _flask_bridge() if script.mode == script_loading.RAW else _flask_bridge(loaded_only=True)
+        )
         self._read: script_inputs.Reader = (
             self._raw if script.mode == script_loading.RAW else script_inputs.reader(script)
         )
@@ -80,11 +82,13 @@ class ScriptScorer:
             kind="script",
             methods=("GET", "HEAD", "POST", "OPTIONS"),
             documents=documents,
-            wants_headers=self._wants_request_headers or self._flask is not None or self._script.mode == "raw",
+            wants_headers=self._wants_request_headers
+            or self._flask is not None
+            or self._script.mode == "raw",
             notes=notes,
         )
 
-    def score(self, requests: List[Request]) -> List[Reply]:
+    def score(self, requests: list[Request]) -> list[Reply]:
         """One call of ``run`` a request; whatever it raises becomes that request's answer."""
         return [self._score(request) for request in requests]
 
@@ -117,30 +121,28 @@ class ScriptScorer:
                 result = self._run(**arguments)
                 elapsed_ms = (time.perf_counter() - started) * 1000.0
         except _Overstay as error:
-            message = "Scoring timeout after {} ms".format(self._timeout_ms)
+            message = f"Scoring timeout after {self._timeout_ms} ms"
             _log_failure(message, error)
             return script_outputs.error_reply(500, message, run_failed=True)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything; it fails one request only
-            _log_failure("run() raised {}".format(script_failures.last_line(error)), error)
+        except (Exception, SystemExit) as error:
+            _log_failure(f"run() raised {script_failures.last_line(error)}", error)
             return script_outputs.error_reply(500, _RUN_FAILED, run_failed=True)
         try:
             return script_outputs.result_reply(result, elapsed_ms)
-        except Exception as error:  # noqa: BLE001 - a result can fail in any way while it is written
+        except Exception as error:
             _log_failure(
-                "run() returned {}, which cannot be sent: {}".format(
-                    type(result).__name__, script_failures.last_line(error)
-                ),
+                f"run() returned {type(result).__name__}, which cannot be sent: {script_failures.last_line(error)}",
                 error,
             )
             return script_outputs.error_reply(500, _INTERNAL)
 
-    def _raw(self, request: Request) -> Dict[str, Any]:
+    def _raw(self, request: Request) -> dict[str, Any]:
         if self._flask is not None:
-            import flask  # noqa: PLC0415 - optional, and only where the environment has it
+            import flask
 
             raw: Any = flask.request._get_current_object()
         else:
-            from penstock.scoring.raw_request import RawRequest  # noqa: PLC0415 - only raw scripts pay for it
+            from penstock.scoring.raw_request import RawRequest
 
             raw = RawRequest(request)
         return {self._script.parameters[0].name: raw}
@@ -150,9 +152,9 @@ def _log_failure(summary: str, error: BaseException) -> None:
     script_logging.logger.error("%s\n%s", summary, script_failures.user_traceback(error))
 
 
-def _flask_bridge(loaded_only: bool = False) -> Optional[Callable[[Request], ContextManager[Any]]]:
+def _flask_bridge(loaded_only: bool = False) -> Callable[[Request], ContextManager[Any]] | None:
     """A function that enters Flask's request context, where the script can see Flask; else None."""
-    from penstock.scoring import flask_bridge  # noqa: PLC0415 - looks for an optional library
+    from penstock.scoring import flask_bridge
 
     return flask_bridge.context_maker(loaded_only=loaded_only)
 
@@ -161,7 +163,7 @@ class _Overstay(BaseException):
     """`run` took longer than SCORING_TIMEOUT_MS. Not an Exception: a script's own ``except`` may not eat it."""
 
 
-def _ring(signum: int, frame: Optional[FrameType]) -> None:
+def _ring(signum: int, frame: FrameType | None) -> None:
     raise _Overstay
 
 

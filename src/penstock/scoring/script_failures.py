@@ -11,7 +11,7 @@ import itertools
 import os
 import sys
 import traceback
-from typing import Iterator, List
+from typing import Iterator
 
 TREE_LINE_LIMIT = 200
 
@@ -54,11 +54,13 @@ def user_traceback(error: BaseException) -> str:
     return "".join(report.format()).rstrip("\n")
 
 
-def _trim(report: traceback.TracebackException, seen: "set[int]") -> None:
+def _trim(report: traceback.TracebackException, seen: set[int]) -> None:
     if id(report) in seen:
         return
     seen.add(id(report))
-    report.stack = traceback.StackSummary.from_list([frame for frame in report.stack if not _is_ours(frame.filename)])
+    report.stack = traceback.StackSummary.from_list(
+        [frame for frame in report.stack if not _is_ours(frame.filename)]
+    )
     for other in (report.__cause__, report.__context__):
         if other is not None:
             _trim(other, seen)
@@ -73,18 +75,18 @@ def last_line(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, SystemExit):
         return "the script called exit({})".format("" if error.code is None else repr(error.code))
-    return "{}: {}".format(type(error).__name__, text) if text else type(error).__name__
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def model_tree(directory: str) -> str:
     """What lies under the model directory, one name a line, at most `TREE_LINE_LIMIT` lines."""
     if not os.path.isdir(directory):
-        return "AZUREML_MODEL_DIR is {!r}, which is not a folder.".format(directory)
+        return f"AZUREML_MODEL_DIR is {directory!r}, which is not a folder."
     walk = _walk(directory, 0)
     lines = list(itertools.islice(walk, TREE_LINE_LIMIT))
     if next(walk, None) is not None:
-        lines.append("... (only the first {} lines are shown)".format(TREE_LINE_LIMIT))
-    return "\n".join(["AZUREML_MODEL_DIR is {} and holds:".format(directory), *lines])
+        lines.append(f"... (only the first {TREE_LINE_LIMIT} lines are shown)")
+    return "\n".join([f"AZUREML_MODEL_DIR is {directory} and holds:", *lines])
 
 
 def _walk(path: str, depth: int) -> Iterator[str]:
@@ -126,19 +128,19 @@ def _missing_module(name: str, code_directory: str) -> str:
     top = name.split(".")[0]
     inside = _find_module(top, code_directory)
     if inside:
-        return "{} lies in the code directory as {}: only the code directory itself is on the import path.".format(
-            top, inside
-        )
+        return f"{top} lies in the code directory as {inside}: only the code directory itself is on the import path."
     if top != name and _importable(top):
         return (
-            "{} is installed ({}), but has no {}: the script, or a pickle that it loads, was made with another "
+            f"{top} is installed ({_version(top)}), but has no {name}: the script, or a pickle that it loads, was made with another "
             "version. Pin the version that it was made with in the conda file or requirements."
-        ).format(top, _version(top), name)
-    package = next((_DISTRIBUTIONS[key] for key in (name, top) if key in _DISTRIBUTIONS), top.replace("_", "-"))
+        )
+    package = next(
+        (_DISTRIBUTIONS[key] for key in (name, top) if key in _DISTRIBUTIONS), top.replace("_", "-")
+    )
     return (
-        "Add {} to the environment's conda file (under pip:) or requirements; it is imported as {}. "
-        "The script runs on {}."
-    ).format(package, name, sys.executable)
+        f"Add {package} to the environment's conda file (under pip:) or requirements; it is imported as {name}. "
+        f"The script runs on {sys.executable}."
+    )
 
 
 def _find_module(top: str, code_directory: str) -> str:
@@ -165,25 +167,27 @@ def _version(top: str) -> str:
 
 def _missing_file(path: str, model_directory: str) -> str:
     if not model_directory:
-        return "No such file: {}. The working directory is {}.".format(path, os.getcwd())
+        return f"No such file: {path}. The working directory is {os.getcwd()}."
     names = _files_under(model_directory)
     wanted = os.path.basename(path.rstrip(os.sep))
     same = [name for name in names if os.path.basename(name) == wanted]
     near = same or [
         name
-        for match in difflib.get_close_matches(wanted, sorted({os.path.basename(name) for name in names}), n=3)
+        for match in difflib.get_close_matches(
+            wanted, sorted({os.path.basename(name) for name in names}), n=3
+        )
         for name in names
         if os.path.basename(name) == match
     ]
     if not near:
-        return "No such file: {}. See the listing of the model directory for what there is.".format(path)
+        return f"No such file: {path}. See the listing of the model directory for what there is."
     return "No such file: {}. In the model directory there is {}: join it to AZUREML_MODEL_DIR.".format(
         path, ", ".join(near[:3])
     )
 
 
-def _files_under(directory: str) -> List[str]:
-    found: List[str] = []
+def _files_under(directory: str) -> list[str]:
+    found: list[str] = []
     for folder, _, files in os.walk(directory):
         found.extend(os.path.relpath(os.path.join(folder, name), directory) for name in files)
         if len(found) > 10_000:
@@ -204,9 +208,7 @@ def _pickle_hint(error: BaseException) -> str:
             "with in the conda file or requirements."
         )
     if isinstance(error, ValueError) and "unsupported pickle protocol" in text:
-        return "The pickle was written by a newer Python than {}: choose that Python in the environment.".format(
-            sys.version.split()[0]
-        )
+        return f"The pickle was written by a newer Python than {sys.version.split()[0]}: choose that Python in the environment."
     if type(error).__name__ == "UnpicklingError":
         return (
             "The file is not a pickle, or is cut short. A model saved by joblib is read by joblib.load; a Git LFS "

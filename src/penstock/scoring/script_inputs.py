@@ -10,7 +10,7 @@ import codecs
 import inspect
 import json
 import urllib.parse
-from typing import Any, Callable, Dict, Sequence, Tuple
+from typing import Any, Callable, Dict, Sequence
 
 from penstock.scoring.interface import Request
 from penstock.scoring.script_loading import OBJECT, Script
@@ -19,7 +19,7 @@ Reader = Callable[[Request], Dict[str, Any]]
 """Keyword arguments for ``run``, without ``request_headers``; raises `Refusal`."""
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault
+class Refusal(Exception):
     """A request that never reaches ``run``; `status` and `message` go to the caller."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -36,12 +36,12 @@ def reader(script: Script) -> Reader:
 
 
 def _text_reader(parameter: str) -> Reader:
-    def read(request: Request) -> Dict[str, Any]:
+    def read(request: Request) -> dict[str, Any]:
         if request.method == "POST":
             try:
                 return {parameter: request.body.decode()}
             except UnicodeDecodeError as error:
-                raise Refusal(400, "Input cannot be decoded as UTF-8: {}".format(error)) from None
+                raise Refusal(400, f"Input cannot be decoded as UTF-8: {error}") from None
         _require_get(request)
         return {parameter: json.dumps(query_values(request.query))}
 
@@ -51,7 +51,7 @@ def _text_reader(parameter: str) -> Reader:
 def _object_reader(parameters: Sequence[inspect.Parameter]) -> Reader:
     wanted = tuple((parameter.name, parameter.default) for parameter in parameters)
 
-    def read(request: Request) -> Dict[str, Any]:
+    def read(request: Request) -> dict[str, Any]:
         if request.method == "POST":
             return _pick(wanted, _json_object(request))
         _require_get(request)
@@ -65,7 +65,7 @@ def _require_get(request: Request) -> None:
         raise Refusal(405, "Method not allowed")
 
 
-def _json_object(request: Request) -> Dict[str, Any]:
+def _json_object(request: Request) -> dict[str, Any]:
     # No headers at all: the gateway forwards none of a plain JSON POST.
     if request.headers and not is_json(request.header("content-type")):
         raise Refusal(415, "Expects Content-Type to be application/json")
@@ -74,7 +74,7 @@ def _json_object(request: Request) -> Dict[str, Any]:
     try:
         content = json.loads(request.body)
     except ValueError as error:
-        raise Refusal(400, "POST body could not be decoded as JSON: {}".format(error)) from None
+        raise Refusal(400, f"POST body could not be decoded as JSON: {error}") from None
     except RecursionError:
         raise Refusal(400, "POST body could not be decoded as JSON: it is nested too deeply") from None
     if not isinstance(content, dict):
@@ -82,12 +82,12 @@ def _json_object(request: Request) -> Dict[str, Any]:
     return content
 
 
-def _pick(wanted: Sequence[Tuple[str, Any]], content: Dict[str, Any]) -> Dict[str, Any]:
+def _pick(wanted: Sequence[tuple[str, Any]], content: dict[str, Any]) -> dict[str, Any]:
     arguments = {}
     for name, default in wanted:
         value = content.get(name, default)
         if value is inspect.Parameter.empty:
-            raise Refusal(400, "A value is not provided for the {!r} parameter.".format(name))
+            raise Refusal(400, f"A value is not provided for the {name!r} parameter.")
         arguments[name] = value
     return arguments
 
@@ -98,17 +98,17 @@ def is_json(content_type: str) -> bool:
     return media == "application/json" or (media.startswith("application/") and media.endswith("+json"))
 
 
-def query_values(query: str) -> Dict[str, Any]:
+def query_values(query: str) -> dict[str, Any]:
     """``a=1&b=[1,2]&c=x&c=y`` -> ``{"a": 1, "b": [1, 2], "c": ["x", "y"]}``: JSON where it parses."""
-    values: Dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, texts in query_texts(query).items():
         values[name] = _value(texts[0]) if len(texts) == 1 else [_value(text) for text in texts]
     return values
 
 
-def query_texts(query: str) -> Dict[str, Any]:
+def query_texts(query: str) -> dict[str, Any]:
     """Each name of a query string with its values in order; bytes that are not UTF-8 stay percent-encoded."""
-    texts: Dict[str, Any] = {}
+    texts: dict[str, Any] = {}
     for name, text in urllib.parse.parse_qsl(query, keep_blank_values=True, errors="penstock.percent"):
         texts.setdefault(name, []).append(text)
     return texts
@@ -121,7 +121,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _keep_percent(error: UnicodeError) -> Tuple[str, int]:
+def _keep_percent(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return urllib.parse.quote_from_bytes(error.object[error.start : error.end], safe=""), error.end
@@ -130,11 +130,11 @@ def _keep_percent(error: UnicodeError) -> Tuple[str, int]:
 codecs.register_error("penstock.percent", _keep_percent)
 
 
-def request_headers(request: Request) -> Dict[str, str]:
+def request_headers(request: Request) -> dict[str, str]:
     """The dict that a ``request_headers`` parameter receives: names as ``X-Ms-Request-Id``, repeats joined
     by a comma."""
-    merged: Dict[str, str] = {}
+    merged: dict[str, str] = {}
     for name, value in request.headers:
         title = name.title()
-        merged[title] = "{},{}".format(merged[title], value) if title in merged else value
+        merged[title] = f"{merged[title]},{value}" if title in merged else value
     return merged

@@ -13,7 +13,7 @@ import os
 import sys
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Callable, Tuple
+from typing import Any, Callable
 
 from penstock import errors
 from penstock.scoring import script_failures
@@ -25,6 +25,7 @@ TEXT, OBJECT, RAW = "text", "object", "raw"
 MODULE_NAME = "entry_module"
 """Name that the script's module gets, as on Azure ML's server; pickles may refer to it."""
 
+_SCHEMA_MODULES = ("inference_schema.schema_util", "penstock.scoring.compat.schema_util")
 _RAW_MODULES = ("azureml_inference_server_http.api.aml_request", "azureml.contrib.services.aml_request")
 
 
@@ -39,7 +40,7 @@ class Script:
     init: Callable[[], Any]
     run: Callable[..., Any]
     mode: str
-    parameters: Tuple[inspect.Parameter, ...]
+    parameters: tuple[inspect.Parameter, ...]
     wants_request_headers: bool
 
 
@@ -52,15 +53,17 @@ def load_script(code_directory: str, script: str, settings: ScriptSettings) -> S
     path = os.path.join(code_directory, script or "main.py")
     if not os.path.isfile(path):
         raise errors.ScriptError(
-            "There is no scoring script {}".format(path),
+            f"There is no scoring script {path}",
             stage="import",
-            hint="In {} there are: {}.".format(code_directory, ", ".join(_python_files(code_directory)) or "no Python files"),
+            hint="In {} there are: {}.".format(
+                code_directory, ", ".join(_python_files(code_directory)) or "no Python files"
+            ),
         )
     _extend_path(code_directory, os.path.dirname(path), settings.source_directory)
     try:
         os.chdir(code_directory)
         module = _import(path, script)
-    except BaseException as error:  # noqa: BLE001 - a script may also exit; whatever it does is its author's news
+    except BaseException as error:
         raise _failure(error, "cannot be imported", "import", path, code_directory, settings) from error
     return _check(path, module)
 
@@ -69,7 +72,7 @@ def run_init(script: Script, code_directory: str, settings: ScriptSettings) -> N
     """Call ``init()``. Raises `ScriptError` with stage ``init`` and the model directory's listing."""
     try:
         script.init()
-    except BaseException as error:  # noqa: BLE001 - as above: init may exit the process as well as raise
+    except BaseException as error:
         failure = _failure(error, "failed in init()", "init", script.path, code_directory, settings)
         if settings.model_directory:
             failure.detail += "\n\n" + script_failures.model_tree(settings.model_directory)
@@ -80,7 +83,7 @@ def _failure(
     error: BaseException, what: str, stage: str, path: str, code_directory: str, settings: ScriptSettings
 ) -> errors.ScriptError:
     return errors.ScriptError(
-        "{} {}: {}".format(os.path.relpath(path, code_directory), what, script_failures.last_line(error)),
+        f"{os.path.relpath(path, code_directory)} {what}: {script_failures.last_line(error)}",
         stage=stage,
         detail=script_failures.user_traceback(error),
         hint=script_failures.hint_for(
@@ -89,7 +92,7 @@ def _failure(
     )
 
 
-def _python_files(directory: str) -> Tuple[str, ...]:
+def _python_files(directory: str) -> tuple[str, ...]:
     try:
         return tuple(sorted(name for name in os.listdir(directory) if name.endswith(".py"))[:20])
     except OSError:
@@ -101,13 +104,17 @@ def _extend_path(code_directory: str, script_directory: str, source_directory: s
     name; the folders of a nested script and of AZUREML_SOURCE_DIRECTORY come last."""
     if code_directory not in sys.path:
         sys.path.insert(0, code_directory)
-    for extra in (os.path.join(code_directory, source_directory) if source_directory else "", script_directory):
+    for extra in (
+        os.path.join(code_directory, source_directory) if source_directory else "",
+        script_directory,
+    ):
         if extra and extra not in sys.path:
             sys.path.append(extra)
 
 
 def _import(path: str, script: str) -> ModuleType:
     importlib.invalidate_caches()
+    _forget_previous()
     if not script:
         return importlib.import_module("main")
     # Search locations make the script a package, so that `from .features import ...` finds its neighbours.
@@ -115,7 +122,7 @@ def _import(path: str, script: str) -> ModuleType:
         MODULE_NAME, path, submodule_search_locations=[os.path.dirname(path)]
     )
     if spec is None or spec.loader is None:
-        raise ImportError("not a Python file: {}".format(path))
+        raise ImportError(f"not a Python file: {path}")
     module = importlib.util.module_from_spec(spec)
     # Dataclasses and pickles look their module up by name.
     sys.modules[MODULE_NAME] = module
@@ -123,12 +130,24 @@ def _import(path: str, script: str) -> ModuleType:
     return module
 
 
+def _forget_previous() -> None:
+    """A process that has loaded another script before must not mistake that one's marks for this one's."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == MODULE_NAME]:
+        del sys.modules[name]
+    for name in _RAW_MODULES:
+        if name in sys.modules:
+            sys.modules[name]._rawHttpRequested = False  # type: ignore[attr-defined] # the contract's own flag
+    forget = getattr(schema_registry(), "forget", None)
+    if forget is not None:
+        forget(MODULE_NAME)
+
+
 def _check(path: str, module: ModuleType) -> Script:
     name = os.path.basename(path)
     for function in ("init", "run"):
         if not callable(getattr(module, function, None)):
             raise errors.ScriptError(
-                "{} has no {}() function".format(name, function),
+                f"{name} has no {function}() function",
                 stage="function",
                 hint="A scoring script defines init(), called once, and run(data), called for each request.",
             )
@@ -172,7 +191,7 @@ def _mode(name: str, run: Callable[..., Any]) -> str:
     decorated = is_schema_decorated(run)
     if raw and decorated:
         raise errors.ScriptError(
-            "{}: run() cannot have both @rawhttp and @input_schema".format(name),
+            f"{name}: run() cannot have both @rawhttp and @input_schema",
             stage="function",
             hint="Use @rawhttp alone to see the whole request, or the schema decorators alone.",
         )
@@ -181,5 +200,10 @@ def _mode(name: str, run: Callable[..., Any]) -> str:
 
 def is_schema_decorated(run: Callable[..., Any]) -> bool:
     """Whether `run` has a decorator of inference-schema, the original's or ours."""
-    schema_util = sys.modules.get("inference_schema.schema_util")
-    return schema_util is not None and bool(schema_util.is_schema_decorated(run))
+    schemas = schema_registry()
+    return schemas is not None and bool(schemas.is_schema_decorated(run))
+
+
+def schema_registry() -> Any:
+    """The loaded module that knows what the schema decorators declared, or None: none was ever used."""
+    return next((sys.modules[name] for name in _SCHEMA_MODULES if name in sys.modules), None)

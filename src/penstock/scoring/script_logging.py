@@ -33,7 +33,7 @@ def configure(code_directory: str, script_directory: str, level: str) -> None:
         logger.setLevel(level)
     except ValueError as error:
         raise errors.ScriptError(
-            "AZUREML_LOG_LEVEL is {!r}".format(level),
+            f"AZUREML_LOG_LEVEL is {level!r}",
             stage="import",
             hint="Use DEBUG, INFO, WARNING, ERROR or CRITICAL.",
         ) from error
@@ -52,14 +52,16 @@ def _apply(path: str) -> None:
     except Exception as error:
         # dictConfig raises whatever the named classes raise.
         raise errors.ScriptError(
-            "{} cannot be used: {}".format(path, error),
+            f"{path} cannot be used: {error}",
             stage="import",
             hint="It must be JSON that Python's logging.config.dictConfig accepts.",
         ) from error
 
 
 @functools.wraps(_plain_print)
-def print_to_logger(*values: Any, sep: Any = " ", end: Any = "\n", file: Any = None, flush: bool = False) -> None:
+def print_to_logger(
+    *values: Any, sep: Any = " ", end: Any = "\n", file: Any = None, flush: bool = False
+) -> None:
     """``print`` whose words become a log record, unless they are meant for another file than stdout."""
     if file is None or file is sys.stdout:
         _print_logger.info((" " if sep is None else sep).join(map(str, values)))

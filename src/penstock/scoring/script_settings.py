@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping
+from typing import Any, Mapping
 
 from penstock import errors
 
@@ -74,14 +74,14 @@ def _milliseconds(value: Any) -> int:
         number = -1
     if number < 0:
         raise errors.ScriptError(
-            "SCORING_TIMEOUT_MS is {!r}, not a whole number of milliseconds".format(value),
+            f"SCORING_TIMEOUT_MS is {value!r}, not a whole number of milliseconds",
             stage="import",
             hint="Set it to a number such as 60000, or remove it.",
         )
     return number
 
 
-def _config_file(code_directory: str, environ: Mapping[str, str]) -> Dict[str, Any]:
+def _config_file(code_directory: str, environ: Mapping[str, str]) -> dict[str, Any]:
     candidates = [environ.get("AZUREML_CONFIG_FILE", ""), os.path.join(code_directory, "config.json")]
     path = next((path for path in candidates if path and os.path.isfile(path) and os.path.getsize(path)), "")
     if not path:
@@ -95,7 +95,7 @@ def _config_file(code_directory: str, environ: Mapping[str, str]) -> Dict[str, A
             # A script may keep a config.json of its own, in whatever form it likes.
             return {}
         raise errors.ScriptError(
-            "{} (AZUREML_CONFIG_FILE) cannot be read as JSON: {}".format(path, error), stage="import"
+            f"{path} (AZUREML_CONFIG_FILE) cannot be read as JSON: {error}", stage="import"
         ) from error
     if not isinstance(content, dict):
         return {}

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Mapping
 
 from penstock.scoring import script_loading
 from penstock.scoring.script_loading import Script
 from penstock.scoring.script_settings import ScriptSettings
 
-_VERSIONS: Tuple[Tuple[str, str, Tuple[str, ...]], ...] = (
+_VERSIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("2", "2.0", ("swagger.json", "swagger2.json")),
     ("3", "3.0", ("swagger3.json",)),
     ("3.1", "3.1", ("swagger3.1.json",)),
@@ -28,10 +27,10 @@ _UNKNOWN: Mapping[str, Any] = {"type": "object", "example": {}}
 
 def documents(
     script: Script, settings: ScriptSettings, code_directory: str
-) -> Tuple[Dict[str, Any], Tuple[str, ...]]:
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """``(pages by version, notes)``; a version that the script's types cannot be written in is missing."""
-    pages: Dict[str, Any] = {}
-    notes: List[str] = []
+    pages: dict[str, Any] = {}
+    notes: list[str] = []
     received, returned, supported = _schemas(script.run)
     for version, alias, files in _VERSIONS:
         page = _users_page(code_directory, files, notes)
@@ -43,10 +42,10 @@ def documents(
     return pages, tuple(notes)
 
 
-def _schemas(run: Callable[..., Any]) -> Tuple[Any, Any, Optional[List[str]]]:
+def _schemas(run: Callable[..., Any]) -> tuple[Any, Any, list[str] | None]:
     if not script_loading.is_schema_decorated(run):
         return _UNKNOWN, _UNKNOWN, None
-    schema_util = sys.modules["inference_schema.schema_util"]
+    schema_util = script_loading.schema_registry()
     return (
         schema_util.get_input_schema(run),
         schema_util.get_output_schema(run),
@@ -54,7 +53,7 @@ def _schemas(run: Callable[..., Any]) -> Tuple[Any, Any, Optional[List[str]]]:
     )
 
 
-def _users_page(code_directory: str, files: Tuple[str, ...], notes: List[str]) -> Optional[Any]:
+def _users_page(code_directory: str, files: tuple[str, ...], notes: list[str]) -> Any | None:
     for name in files:
         path = os.path.join(code_directory, name)
         try:
@@ -63,7 +62,7 @@ def _users_page(code_directory: str, files: Tuple[str, ...], notes: List[str]) -
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
-            notes.append("{} is ignored: {}".format(path, error))
+            notes.append(f"{path} is ignored: {error}")
             continue
         if page:
             return page
@@ -75,11 +74,11 @@ def _prefix(settings: ScriptSettings) -> str:
     return "/" + prefix if prefix else ""
 
 
-def _info(settings: ScriptSettings) -> Dict[str, str]:
+def _info(settings: ScriptSettings) -> dict[str, str]:
     return {
         "title": settings.service_name,
         "version": settings.service_version,
-        "description": "How to call {}.".format(settings.service_name),
+        "description": f"How to call {settings.service_name}.",
     }
 
 
@@ -97,11 +96,11 @@ _ERROR = {"type": "object", "properties": {"message": {"type": "string"}}}
 _UP, _DONE, _WENT_WRONG = "The service is up.", "What the model answered.", "The request could not be served."
 
 
-def _swagger_2(version: str, settings: ScriptSettings, received: Any, returned: Any) -> Dict[str, Any]:
+def _swagger_2(version: str, settings: ScriptSettings, received: Any, returned: Any) -> dict[str, Any]:
     prefix = _prefix(settings)
     wrong = {"description": _WENT_WRONG, "schema": {"$ref": "#/definitions/ErrorResponse"}}
 
-    def answers(description: str, schema: Dict[str, Any]) -> Dict[str, Any]:
+    def answers(description: str, schema: dict[str, Any]) -> dict[str, Any]:
         return {"200": {"description": description, "schema": schema}, "default": wrong}
 
     payload = {
@@ -110,7 +109,13 @@ def _swagger_2(version: str, settings: ScriptSettings, received: Any, returned: 
         "description": "What to score.",
         "schema": {"$ref": "#/definitions/ServiceInput"},
     }
-    choice = {"name": "version", "in": "query", "required": False, "type": "string", "enum": ["2", "3", "3.1"]}
+    choice = {
+        "name": "version",
+        "in": "query",
+        "required": False,
+        "type": "string",
+        "enum": ["2", "3", "3.1"],
+    }
     return {
         "swagger": "2.0",
         "info": _info(settings),
@@ -131,17 +136,19 @@ def _swagger_2(version: str, settings: ScriptSettings, received: Any, returned: 
                 )
             },
             prefix + "/swagger.json": {
-                "get": dict(_PAGES, parameters=[choice], responses=answers("The document.", {"type": "object"}))
+                "get": dict(
+                    _PAGES, parameters=[choice], responses=answers("The document.", {"type": "object"})
+                )
             },
         },
         "definitions": {"ServiceInput": received, "ServiceOutput": returned, "ErrorResponse": _ERROR},
     }
 
 
-def _openapi_3(version: str, settings: ScriptSettings, received: Any, returned: Any) -> Dict[str, Any]:
+def _openapi_3(version: str, settings: ScriptSettings, received: Any, returned: Any) -> dict[str, Any]:
     prefix = _prefix(settings)
 
-    def content(media: str, schema: Dict[str, Any]) -> Dict[str, Any]:
+    def content(media: str, schema: dict[str, Any]) -> dict[str, Any]:
         return {media: {"schema": schema}}
 
     wrong = {
@@ -149,7 +156,7 @@ def _openapi_3(version: str, settings: ScriptSettings, received: Any, returned: 
         "content": content("application/json", {"$ref": "#/components/schemas/ErrorResponse"}),
     }
 
-    def answers(description: str, media: str, schema: Dict[str, Any]) -> Dict[str, Any]:
+    def answers(description: str, media: str, schema: dict[str, Any]) -> dict[str, Any]:
         return {"200": {"description": description, "content": content(media, schema)}, "default": wrong}
 
     body = {

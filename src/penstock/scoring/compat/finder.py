@@ -11,11 +11,11 @@ import importlib.abc
 import importlib.machinery
 import sys
 from types import ModuleType
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Sequence
 
 _HERE = __name__.rpartition(".")[0]
 
-MODULES: Dict[str, str] = {
+MODULES: dict[str, str] = {
     "azureml.ai.monitoring": "monitoring",
     "azureml.ai.monitoring.collector": "monitoring",
     "azureml.ai.monitoring.context": "monitoring_context",
@@ -47,11 +47,13 @@ EMPTY_PACKAGES = frozenset(
 
 class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
-        self, fullname: str, path: Optional[Sequence[str]] = None, target: Optional[ModuleType] = None
-    ) -> Optional[importlib.machinery.ModuleSpec]:
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
         if fullname in MODULES:
             holds_others = any(name.startswith(fullname + ".") for name in MODULES)
-            return importlib.machinery.ModuleSpec(fullname, _StandIn(MODULES[fullname]), is_package=holds_others)
+            return importlib.machinery.ModuleSpec(
+                fullname, _StandIn(MODULES[fullname]), is_package=holds_others
+            )
         if fullname in EMPTY_PACKAGES:
             return importlib.machinery.ModuleSpec(fullname, _Empty(), is_package=True)
         return None
@@ -62,10 +64,10 @@ class _StandIn(importlib.abc.Loader):
 
     def __init__(self, module: str) -> None:
         self._module = module
-        self._identity: Dict[str, Any] = {}
+        self._identity: dict[str, Any] = {}
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        module = importlib.import_module("{}.{}".format(_HERE, self._module))
+        module = importlib.import_module(f"{_HERE}.{self._module}")
         self._identity = {"__spec__": module.__spec__}
         if spec.submodule_search_locations is not None:
             module.__path__ = []
@@ -77,7 +79,7 @@ class _StandIn(importlib.abc.Loader):
 
 
 class _Empty(importlib.abc.Loader):
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> Optional[ModuleType]:
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return None
 
     def exec_module(self, module: ModuleType) -> None:

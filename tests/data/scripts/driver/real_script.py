@@ -1,0 +1,9 @@
+started = []
+
+
+def init():
+    started.append("itself")
+
+
+def run(data):
+    return started
