@@ -128,7 +128,7 @@ class _Walk:
         if not forms:
             lines = list(self._inside(schema, 0))
             if not lines and resolved:
-                note = _note(resolved) or _note(_resolve(document, resolved.get("items")))
+                note = _note(resolved) or _note_within(document, resolved)
                 lines = [Line(depth=0, name="", type=_type(document, resolved), note=note)]
             yield from lines
         for number, form in enumerate(forms, start=1):
@@ -161,17 +161,21 @@ class _Walk:
                 type=_type(document, inner),
                 is_required=name in needed,
                 allowed=_allowed(document, inner),
-                note=_note(inner) or _note(_innermost(document, inner)),
+                note=_note(inner) or _note_within(document, inner),
             )
             yield from self._inside(value, depth + 1)
 
 
-def _innermost(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def _note_within(document: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """The first note on what a list holds, unless that is spelt out in lines of its own."""
     for _ in range(DEEPEST):
-        if "items" not in schema:
+        if "items" not in schema or "properties" in schema:
             break
         schema = _resolve(document, schema["items"])
-    return {} if "properties" in schema else schema
+        note = "" if "properties" in schema else _note(schema)
+        if note:
+            return note
+    return ""
 
 
 def _forms(schema: Mapping[str, Any]) -> list[Any]:

@@ -48,7 +48,12 @@ ROW = {
     "properties": {
         "age": {"type": "number"},
         "city": {"type": ["string", "null"], "enum": ["Oslo", "Bergen", None], "description": "Where."},
-        "tags": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
+        "tags": {
+            "type": "array",
+            "items": {"type": "string", "description": "In order."},
+            "minItems": 2,
+            "maxItems": 2,
+        },
     },
 }
 DOCUMENT: dict[str, Any] = {
@@ -98,7 +103,7 @@ def test_inputs_are_flattened() -> None:
         (0, "data", "list of object", False, (), ""),
         (1, "age", "number", True, (), ""),
         (1, "city", "string or null", False, ("Oslo", "Bergen", None), "Where."),
-        (1, "tags", "list (2) of string", False, (), ""),
+        (1, "tags", "list (2) of string", False, (), "In order."),
         (0, "instances", "list of object", False, (), ""),
         (1, "", "", False, (), "the same as above"),
     ]
