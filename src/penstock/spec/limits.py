@@ -34,6 +34,12 @@ def queue_length(concurrent: int, instances: int, workers: int) -> int:
     return max(1, 2 * concurrent * instances - workers)
 
 
+LEAST_START_TIMEOUT_S = 120.0
+"""However impatient a probe: it was written for an image that has run before, and the first start in a fresh
+environment compiles every module that it imports, which takes many times as long."""
+
+
 def start_timeout_s(initial_delay: int, period: int, timeout: int, failure_threshold: int) -> float:
-    """Seconds after which the liveness probe would have given a starting container up."""
-    return float(initial_delay + failure_threshold * max(period, timeout))
+    """Seconds that a starting container gets from its liveness probe, or LEAST_START_TIMEOUT_S if that is
+    more."""
+    return max(LEAST_START_TIMEOUT_S, float(initial_delay + failure_threshold * max(period, timeout)))

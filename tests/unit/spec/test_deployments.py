@@ -323,7 +323,7 @@ def test_a_managed_deployment_in_full():
         "workers": 2,
         "request_timeout_ms": 9000,
         "max_queue": 2 * 4 * 2 - 2,
-        "start_timeout_s": 20 + 6 * 5,
+        "start_timeout_s": 20 + 60 * 5,
     }
     (effects,) = [note for note in draft.notes if "without effect" in note]
     for key in ("instance_type", "app_insights_enabled", "egress_public_network_access", "data_collector"):

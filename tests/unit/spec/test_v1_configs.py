@@ -68,7 +68,7 @@ def test_aks_in_full(folder):
         "request_timeout_ms": 3000,
         "max_queue_wait_ms": 700,
         "max_queue": 2 * 2 * 2 - 2,
-        "start_timeout_s": 2 + 4 * 3,
+        "start_timeout_s": 120,
     }
     assert draft.serving == {"keys": ("first-key-1", "second-key")}
     (note,) = draft.notes
