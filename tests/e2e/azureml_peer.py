@@ -28,7 +28,15 @@ REQUIREMENTS = ROOT / "tests" / "peers" / "azureml.txt"
 START_TIMEOUT_S = 60.0
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-TRANSPORT = {"date", "server", "connection", "content-length", "transfer-encoding", "x-ms-server-version", "keep-alive"}
+TRANSPORT = {
+    "date",
+    "server",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "x-ms-server-version",
+    "keep-alive",
+}
 """Headers that say how an answer travels, not what it says; both servers have their own."""
 
 
@@ -64,7 +72,8 @@ def build_peer() -> Path:
             assert uv, "uv comes with `make dev`"
             subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, home], check=True)
             subprocess.run(
-                [uv, "pip", "install", "--quiet", "--python", python, "--requirement", REQUIREMENTS], check=True
+                [uv, "pip", "install", "--quiet", "--python", python, "--requirement", REQUIREMENTS],
+                check=True,
             )
             (home / ".ready").touch()
     return python
@@ -80,8 +89,12 @@ def free_port() -> int:
 class Server:
     """One process tree that serves one script; `log` is what it printed."""
 
-    def __init__(self, argv: list[str], *, code: Path, port: int, log: Path, variables: dict[str, str]) -> None:
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(("AML_", "AZUREML_"))}
+    def __init__(
+        self, argv: list[str], *, code: Path, port: int, log: Path, variables: dict[str, str]
+    ) -> None:
+        environ = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AML_", "AZUREML_"))
+        }
         environ.update({"AML_APP_ROOT": str(code), "PYTHONDONTWRITEBYTECODE": "1", **variables})
         self.port = port
         self.log = log

@@ -6,7 +6,7 @@ the names and meaning that such scripts expect. Runs in workers: Python 3.8, sta
 
 from __future__ import annotations
 
-from typing import Any, Generic, Iterable, Iterator, Mapping, TypeVar, Union
+from typing import Any, Generic, Iterable, Iterator, Mapping, TypeVar
 
 Value = TypeVar("Value")
 Default = TypeVar("Default")
@@ -53,7 +53,7 @@ class MultiDict(Generic[Value]):
         """Each name with its first value, or every pair when `multi`."""
         return list(self._pairs) if multi else [(name, self[name]) for name in self.keys()]
 
-    def get(self, name: str, default: Any = None, type: Any = None) -> Any:
+    def get(self, name: str, default: Any = None, type: Any = None) -> Any:  # noqa: A002 - scripts say so
         """The first value, passed through `type`; `default` when it is absent or `type` refuses it."""
         try:
             value = self[name]
@@ -61,7 +61,7 @@ class MultiDict(Generic[Value]):
         except (KeyError, ValueError, TypeError):
             return default
 
-    def getlist(self, name: str, type: Any = None) -> list[Any]:
+    def getlist(self, name: str, type: Any = None) -> list[Any]:  # noqa: A002 - scripts say so
         """Every value of `name`, in order."""
         wanted = self._key(name)
         found = [value for key, value in self._pairs if self._key(key) == wanted]
@@ -79,7 +79,7 @@ class MultiDict(Generic[Value]):
 class Headers(MultiDict[str]):
     """HTTP headers: names in any case, values text; may be changed."""
 
-    def __init__(self, pairs: Union[Mapping[str, Any], Iterable[tuple[str, Any]], None] = None) -> None:
+    def __init__(self, pairs: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None) -> None:
         listed = pairs.items() if isinstance(pairs, Mapping) else pairs or ()
         super().__init__((name, _clean(value)) for name, value in listed)
 
@@ -126,7 +126,7 @@ class Headers(MultiDict[str]):
         for place in reversed(places[1:]):
             del self._pairs[place]
 
-    __setitem__ = set
+    __setitem__ = set  # noqa: A003 - the method above
 
     def remove(self, name: str) -> None:
         """Remove every header of this name; none is no error."""
@@ -146,12 +146,12 @@ class Headers(MultiDict[str]):
             self.add(name, value)
         return self[name]
 
-    def extend(self, pairs: Union[Mapping[str, Any], Iterable[tuple[str, Any]]]) -> None:
+    def extend(self, pairs: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         """Add each of `pairs`."""
         for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
             self.add(name, value)
 
-    def update(self, pairs: Union[Mapping[str, Any], Iterable[tuple[str, Any]]]) -> None:
+    def update(self, pairs: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         """Set each of `pairs`."""
         for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
             self.set(name, value)

@@ -22,8 +22,8 @@ class RawResponse:
     def __init__(
         self,
         response: Body = None,
-        status: Union[int, str, None] = 200,
-        headers: Union[Mapping[str, Any], Iterable[tuple[str, Any]], None] = None,
+        status: int | str | None = 200,
+        headers: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
         mimetype: str | None = None,
         content_type: str | None = None,
     ) -> None:
@@ -46,12 +46,12 @@ class RawResponse:
         else:
             self._body = b"".join(part.encode() if isinstance(part, str) else part for part in value or ())
 
-    def get_data(self, as_text: bool = False) -> Union[str, bytes]:
+    def get_data(self, as_text: bool = False) -> str | bytes:
         """The body."""
         return self._body.decode() if as_text else self._body
 
     @property
-    def data(self) -> Union[str, bytes]:
+    def data(self) -> str | bytes:
         """The body as bytes."""
         return self._body
 

@@ -124,12 +124,12 @@ class ScriptScorer:
             message = f"Scoring timeout after {self._timeout_ms} ms"
             _log_failure(message, error)
             return script_outputs.error_reply(500, message, run_failed=True)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything
             _log_failure(f"run() raised {script_failures.last_line(error)}", error)
             return script_outputs.error_reply(500, _RUN_FAILED, run_failed=True)
         try:
             return script_outputs.result_reply(result, elapsed_ms)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a result can fail in any way while it is written
             _log_failure(
                 f"run() returned {type(result).__name__}, which cannot be sent: {script_failures.last_line(error)}",
                 error,

@@ -98,8 +98,7 @@ def _walk(path: str, depth: int) -> Iterator[str]:
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            for line in _walk(entry.path, depth + 1):
-                yield line
+            yield from _walk(entry.path, depth + 1)
         else:
             yield "{}{}".format("    " * (depth + 1), entry.name)
 
@@ -128,11 +127,11 @@ def _missing_module(name: str, code_directory: str) -> str:
     top = name.split(".")[0]
     inside = _find_module(top, code_directory)
     if inside:
-        return f"{top} lies in the code directory as {inside}: only the code directory itself is on the import path."
+        return f"{inside} in the code directory is not found: only the code directory itself is on the import path."
     if top != name and _importable(top):
         return (
-            f"{top} is installed ({_version(top)}), but has no {name}: the script, or a pickle that it loads, was made with another "
-            "version. Pin the version that it was made with in the conda file or requirements."
+            f"{top} is installed ({_version(top)}), but has no {name}: the script, or a pickle that it loads, was "
+            "made with another version. Pin the version that it was made with in the conda file or requirements."
         )
     package = next(
         (_DISTRIBUTIONS[key] for key in (name, top) if key in _DISTRIBUTIONS), top.replace("_", "-")
@@ -208,7 +207,8 @@ def _pickle_hint(error: BaseException) -> str:
             "with in the conda file or requirements."
         )
     if isinstance(error, ValueError) and "unsupported pickle protocol" in text:
-        return f"The pickle was written by a newer Python than {sys.version.split()[0]}: choose that Python in the environment."
+        ours = sys.version.split()[0]
+        return f"The pickle was written by a newer Python than {ours}: choose that Python in the environment."
     if type(error).__name__ == "UnpicklingError":
         return (
             "The file is not a pickle, or is cut short. A model saved by joblib is read by joblib.load; a Git LFS "

@@ -32,7 +32,7 @@ def result_reply(result: Any, elapsed_ms: float) -> Reply:
 
     Raises TypeError or ValueError when `result` is no JSON, whatever a response raises while it is read.
     """
-    timing = ("x-ms-run-fn-exec-ms", "%.3f" % elapsed_ms)
+    timing = ("x-ms-run-fn-exec-ms", "%.3f" % elapsed_ms)  # noqa: UP031 - the fastest form, on the hot path
     if type(result) not in _NO_RESPONSE:
         if isinstance(result, RawResponse):
             return _with(result.to_reply(), timing)

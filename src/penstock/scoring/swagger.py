@@ -85,7 +85,7 @@ def _info(settings: ScriptSettings) -> dict[str, str]:
 _HEALTH = {"operationId": "ServiceHealthCheck", "description": "Says whether the service is up."}
 _SCORE = {"operationId": "RunMLService", "description": "Scores the payload with the service's model."}
 _PAGES = {"operationId": "GetSwaggerSpec", "description": "This document, in the version asked for."}
-_SECURITY = [{"Bearer": []}]  # type: List[Dict[str, List[str]]]
+_SECURITY: list[dict[str, list[str]]] = [{"Bearer": []}]
 _BEARER = {
     "type": "apiKey",
     "name": "Authorization",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import base64
-import datetime
+import datetime as dt
 from typing import Any
 
 
@@ -88,6 +88,6 @@ def _text_example(item: Any, form: str) -> str:
         return base64.b64encode(bytes(item)).decode()
     if form in ("date", "date-time"):
         # NumPy's nanoseconds have no counterpart in datetime: microseconds do.
-        moment = item.astype("datetime64[us]").astype(datetime.datetime) if hasattr(item, "astype") else item
+        moment = item.astype("datetime64[us]").astype(dt.datetime) if hasattr(item, "astype") else item
         return str(moment.strftime("%Y-%m-%d" if form == "date" else "%Y-%m-%d %H:%M:%S,%f"))
     return str(item)

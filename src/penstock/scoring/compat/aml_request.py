@@ -15,7 +15,7 @@ except ImportError:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_rawHttpRequested = False
+_rawHttpRequested = False  # noqa: N816 - the name under which servers look for it
 
 
 def rawhttp(function: Function) -> Function:

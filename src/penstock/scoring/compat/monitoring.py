@@ -7,7 +7,7 @@ frames are the environment's pandas).
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import logging
 import os
@@ -55,13 +55,12 @@ class Collector:
             records = _records(data)
             if self._folder:
                 self._append(records, context.get_id())
-        except Exception as error:
-            # The caller decides, by on_error, whether monitoring may fail scoring.
+        except Exception as error:  # noqa: BLE001 - the caller decides, by on_error, what may fail scoring
             self._fail(error)
         return context
 
     def _append(self, records: Any, correlation_id: str) -> None:
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = dt.datetime.now(dt.timezone.utc)
         endpoint = os.environ.get("PENSTOCK_ENDPOINT", "local")
         deployment = os.environ.get("PENSTOCK_DEPLOYMENT", "local")
         event = {

@@ -21,7 +21,7 @@ class CorrelationContext:
 class BasicCorrelationContext(CorrelationContext):
     """A context known by its `id`."""
 
-    def __init__(self, id: str = "") -> None:
+    def __init__(self, id: str = "") -> None:  # noqa: A002 - the SDK's own word
         self._id = id or str(uuid.uuid4())
 
     def get_id(self) -> str:

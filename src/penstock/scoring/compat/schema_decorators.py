@@ -31,7 +31,7 @@ def input_schema(
         names = list(inspect.signature(function).parameters)
         if convert_to_provided_type and not optional and param_name not in names:
             raise ValueError(
-                f"@input_schema names the parameter {param_name!r}, but the function has {', '.join(names) or 'none'}"
+                f"@input_schema names {param_name!r}, but the function has {', '.join(names) or 'none'}"
             )
         if not convert_to_provided_type or param_name not in names:
             return function

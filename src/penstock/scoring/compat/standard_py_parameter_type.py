@@ -7,7 +7,8 @@ Runs in workers: Python 3.8, standard library only.
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
+import importlib
 import json
 from typing import Any, Callable
 
@@ -94,7 +95,7 @@ def _encoded(form: str, encode: Callable[[Any], str]) -> Callable[[Any], dict[st
 
 
 def _zoned(sample: Any) -> Any:
-    return sample if sample.tzinfo is not None else sample.replace(tzinfo=datetime.timezone.utc)
+    return sample if sample.tzinfo is not None else sample.replace(tzinfo=dt.timezone.utc)
 
 
 def _base64(sample: Any) -> str:
@@ -108,11 +109,9 @@ _SCHEMAS: dict[type, Callable[[Any], dict[str, Any]]] = {
     str: _scalar("string"),
     bytes: _encoded("byte", _base64),
     bytearray: _encoded("byte", _base64),
-    datetime.date: _encoded("date", lambda sample: sample.strftime("%Y-%m-%d")),
-    datetime.datetime: _encoded(
-        "date-time", lambda sample: _zoned(sample).strftime("%Y-%m-%d %H:%M:%S.%f %z")
-    ),
-    datetime.time: _encoded("time", lambda sample: _zoned(sample).strftime("%H:%M:%S.%f %z")),
+    dt.date: _encoded("date", lambda sample: sample.strftime("%Y-%m-%d")),
+    dt.datetime: _encoded("date-time", lambda sample: _zoned(sample).strftime("%Y-%m-%d %H:%M:%S.%f %z")),
+    dt.time: _encoded("time", lambda sample: _zoned(sample).strftime("%H:%M:%S.%f %z")),
     list: array_schema,
     tuple: array_schema,
     range: array_schema,
@@ -120,46 +119,46 @@ _SCHEMAS: dict[type, Callable[[Any], dict[str, Any]]] = {
 }
 
 
-def _read_date(text: str) -> datetime.date:
-    return datetime.datetime.strptime(text, "%Y-%m-%d").date()
+def _read_date(text: str) -> dt.date:
+    return dt.datetime.strptime(text, "%Y-%m-%d").date()
 
 
-def read_datetime(text: str) -> datetime.datetime:
+def read_datetime(text: str) -> dt.datetime:
     """A moment from text: by dateutil where the environment has it, else ISO 8601."""
     try:
-        from dateutil import parser
+        parser = importlib.import_module("dateutil.parser")
     except ImportError:
         return _read_plain(text, ("", "%Y-%m-%d %H:%M:%S.%f %z", "%Y-%m-%d %H:%M:%S %z"))
-    moment: datetime.datetime = parser.parse(text)
+    moment: dt.datetime = parser.parse(text)
     return moment
 
 
-def _read_time(text: str) -> datetime.time:
+def _read_time(text: str) -> dt.time:
     try:
-        from dateutil import parser
+        parser = importlib.import_module("dateutil.parser")
     except ImportError:
         forms = ("%H:%M:%S.%f %z", "%H:%M:%S %z", "%H:%M:%S.%f", "%H:%M:%S", "%H:%M")
         return _read_plain(text, forms).timetz()
-    moment: datetime.datetime = parser.parse(text)
+    moment: dt.datetime = parser.parse(text)
     return moment.timetz()
 
 
-def _read_plain(text: str, forms: Any) -> datetime.datetime:
+def _read_plain(text: str, forms: Any) -> dt.datetime:
     """Without dateutil: ISO 8601 for the empty form, else `strptime`."""
     for form in forms:
         try:
             if form:
-                return datetime.datetime.strptime(text, form)
-            return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+                return dt.datetime.strptime(text, form)
+            return dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
         except ValueError:
             continue
     raise ValueError(f"{text!r} is no date or time that is understood without python-dateutil; use ISO 8601")
 
 
 _FROM_TEXT: dict[type, Callable[[str], Any]] = {
-    datetime.date: _read_date,
-    datetime.datetime: read_datetime,
-    datetime.time: _read_time,
+    dt.date: _read_date,
+    dt.datetime: read_datetime,
+    dt.time: _read_time,
     bytes: base64.b64decode,
     bytearray: base64.b64decode,
 }

@@ -4,7 +4,9 @@ import pandas as pd
 from inference_schema.parameter_types.pandas_parameter_type import PandasParameterType
 from inference_schema.schema_decorators import input_schema, output_schema
 
-records = pd.DataFrame({"age": [31, 42], "name": ["ada", "bob"], "score": [0.5, 1.5], "member": [True, False]})
+records = pd.DataFrame(
+    {"age": [31, 42], "name": ["ada", "bob"], "score": [0.5, 1.5], "member": [True, False]}
+)
 columns = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
 dates = pd.DataFrame({"day": pd.to_datetime(["2020-01-01", "2021-06-30"]), "n": [1, 2]})
 
