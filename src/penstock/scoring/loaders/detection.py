@@ -18,8 +18,8 @@ from penstock.scoring.loaders import file_signs, folder_signs
 
 
 def detect(path: str) -> str:
-    """The loader for `path`: ``sklearn``, ``python``, ``xgboost``, ``lightgbm``, ``onnx``, ``torch`` or
-    ``mlflow``.
+    """The loader for `path`: ``sklearn``, ``python``, ``xgboost``, ``lightgbm``, ``onnx``, ``torch``,
+    ``skops`` or ``mlflow``.
 
     ``sklearn`` and ``python`` are both pickles; the first names an object of scikit-learn at its top. For a
     folder that is no model itself the answer is for the one model file in it (`locate`). Raises ModelError:

@@ -150,10 +150,7 @@ def _zip_format(path: str) -> str:
     if "model.weights.h5" in tails:
         raise ModelError(f"{path} looks like a Keras model", hint=_RE_EXPORT)
     if "schema.json" in names:
-        raise ModelError(
-            f"{path} looks like a skops file",
-            hint="Load it with skops.io.load and save it with joblib.dump, or load it in a scoring script.",
-        )
+        return "skops"
     if names and all(name.endswith(".npy") for name in names):
         raise ModelError(f"{path} looks like NumPy arrays (.npz), not a model")
     raise ModelError(f"{path} is a zip archive", hint="Unpack it and give the model file or folder inside.")

@@ -9,7 +9,17 @@ import os
 
 from penstock import errors
 from penstock.bundle.manifest import ModelSource
-from penstock.scoring.loaders import detection, lightgbm, onnx, sklearn, threads, torch, xgboost
+from penstock.scoring.loaders import (
+    detection,
+    lightgbm,
+    mlflow,
+    onnx,
+    sklearn,
+    skops,
+    threads,
+    torch,
+    xgboost,
+)
 from penstock.scoring.loaders.loaded import LoadedModel
 
 _LOADERS = {
@@ -19,6 +29,8 @@ _LOADERS = {
     "lightgbm": lightgbm.load,
     "onnx": onnx.load,
     "torch": torch.load,
+    "skops": skops.load,
+    "mlflow": mlflow.load,
 }
 
 

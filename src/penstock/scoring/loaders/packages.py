@@ -54,7 +54,7 @@ def version(distribution: str) -> str:
 def install_hint(module: str) -> str:
     """What to install for `module`, or empty where we do not know it."""
     extra = _EXTRAS.get(module)
-    if extra is None and module not in _DISTRIBUTIONS:
+    if extra is None and module not in _DISTRIBUTIONS and module != "skops":
         return ""
     name = distribution_of(module)
     if extra is None:
@@ -69,7 +69,7 @@ def require(module: str, path: str, form: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         name = distribution_of(module.split(".")[0])
-        if isinstance(error, ModuleNotFoundError) and error.name == module:
+        if isinstance(error, ModuleNotFoundError) and error.name in (module, module.split(".")[0]):
             message = f"{path} is {form}, and {name} is not installed"
         else:
             message = f"{path} is {form}, and {name} cannot be imported: {error}"

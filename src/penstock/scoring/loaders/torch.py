@@ -17,19 +17,25 @@ from penstock.scoring.interface import Field, Signature
 from penstock.scoring.loaders import batches, packages, probing, samples, threads, traced_example
 from penstock.scoring.loaders.loaded import LoadedModel
 
+_TELLS_NOTHING = (
+    "the model does not tell its inputs: nothing is checked, and every number is sent as float32 "
+    "(--sample-input FILE changes that)"
+)
 _PROBE_ROWS = 3
 _FREE_SIZES = (4, 64)
 
 
-def load(path: str, *, name: str, sample_input: str = "") -> LoadedModel:
-    """The model at `path`. Raises ModelError."""
+def load(path: str, *, name: str, sample_input: str = "", known: Optional[Signature] = None) -> LoadedModel:
+    """The model at `path`. `known` is its signature where somebody else tells it (an MLflow folder). Raises
+    ModelError."""
     torch = packages.require("torch", path, "a PyTorch model")
     with zipfile.ZipFile(path) as archive:
         is_script = any(entry.endswith("constants.pkl") for entry in archive.namelist())
     try:
         if is_script:
             module = torch.jit.load(path, map_location="cpu")
-            return adopt(module, name=name, sample_input=sample_input, traced=traced_example.read(path))
+            traced = traced_example.read(path)
+            return adopt(module, name=name, sample_input=sample_input, traced=traced, known=known)
         program = torch.export.load(path)
         return _exported(program, name)
     except ModelError:
@@ -49,13 +55,18 @@ def adopt(
     name: str,
     sample_input: str = "",
     traced: Optional[Sequence[Tuple[str, Tuple[int, ...]]]] = None,
+    known: Optional[Signature] = None,
     notes: Tuple[str, ...] = (),
 ) -> LoadedModel:
     """The Model of a module in memory: TorchScript, or any ``torch.nn.Module``. `traced` is what it was
     traced with, see `traced_example`."""
     module.eval()
     names = _argument_names(module)
-    signature = samples.signature(sample_input) if sample_input else _traced(traced, names)
+    signature = known or Signature()
+    if sample_input:
+        signature = samples.signature(sample_input)
+    elif signature.layout == "unknown":
+        signature = _traced(traced, names)
     if signature.layout == "array" and len(names) == 1:
         signature = replace(signature, inputs=(replace(signature.inputs[0], name=names[0]),))
     if signature.layout == "table":
@@ -64,10 +75,7 @@ def adopt(
         signature = replace(signature, layout="array", inputs=(Field("input", "float32", (-1, width)),))
     signature = replace(signature, inputs=tuple(_precise(field, module) for field in signature.inputs))
     if signature.layout == "unknown":
-        notes += (
-            "the model does not tell its inputs, so that nothing is checked and every number is sent as "
-            "float32; --sample-input FILE changes that",
-        )
+        notes = (*notes, _TELLS_NOTHING)
     runner = _Runner(lambda tensors: module(*tensors), names, signature, _parameter_dtype(module))
     return _model(runner.run, signature, 0 if signature.inputs else None, name, notes)
 
@@ -78,7 +86,7 @@ def _exported(program: Any, name: str) -> LoadedModel:
     module = program.module()
     wanted = [str(value) for value in program.graph_signature.user_inputs]
     nodes = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
-    values = [nodes.get(value) for value in wanted]
+    values: List[Any] = [nodes.get(value) for value in wanted]
     if not values or not all(isinstance(value, torch.Tensor) for value in values):
         raise ModelError(
             f"{name} takes inputs that are no tensors: {', '.join(wanted)}",
@@ -211,6 +219,7 @@ def _argument_names(module: Any) -> List[str]:
 def _parameter_dtype(module: Any) -> Any:
     import torch
 
+    value: Any
     for value in module.parameters():
         if value.is_floating_point():
             return value.dtype

@@ -49,18 +49,19 @@ class _Tensor:
         self.shape = tuple(shape)
 
 
-class _Reader(pickle.Unpickler):
-    _KNOWN: Dict[Tuple[str, str], Any] = {
-        ("torch.jit._pickle", "restore_type_tag"): lambda value, _tag: value,
-        ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
-        ("collections", "OrderedDict"): collections.OrderedDict,
-    }
+_KNOWN: Dict[Tuple[str, str], Any] = {
+    ("torch.jit._pickle", "restore_type_tag"): lambda value, _tag: value,
+    ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
+    ("collections", "OrderedDict"): collections.OrderedDict,
+}
 
+
+class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
         try:
-            return self._KNOWN[module, name]
+            return _KNOWN[module, name]
         except KeyError:
             raise pickle.UnpicklingError(f"{module}.{name} is no part of an example") from None
 

@@ -29,7 +29,7 @@ def load(path: str) -> Tuple[Any, Tuple[str, ...]]:
         try:
             loaded = _read(path)
         except Exception as error:  # unpickling runs arbitrary code, which raises anything
-            raise _translate(path, error) from error
+            raise translated(path, error) from error
     return loaded, _notes(caught)
 
 
@@ -59,7 +59,8 @@ def _notes(caught: List[warnings.WarningMessage]) -> Tuple[str, ...]:
     return tuple(notes)
 
 
-def _translate(path: str, error: Exception) -> ModelError:
+def translated(path: str, error: Exception) -> ModelError:
+    """The ModelError for an `error` that unpickling `path` raised, with what to do about it."""
     detail = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     clash = _sklearn_clash(path)
     text = str(error)

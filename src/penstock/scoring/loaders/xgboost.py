@@ -22,8 +22,8 @@ _WRAPPERS = {"classifier": "XGBClassifier", "regressor": "XGBRegressor", "ranker
 
 
 def load(path: str, *, name: str, sample_input: str = "", wrapper: str = "") -> LoadedModel:
-    """The booster at `path`. `wrapper` is a class of ``xgboost`` to load it with (``XGBClassifier``);
-    empty: what the file says. Raises ModelError."""
+    """The booster at `path`. `wrapper` is the class of ``xgboost`` to load it with (``XGBClassifier``,
+    ``Booster``); empty: what the file says. Raises ModelError."""
     xgboost = packages.require("xgboost", path, "an XGBoost model")
     booster = xgboost.Booster()
     try:
@@ -32,7 +32,7 @@ def load(path: str, *, name: str, sample_input: str = "", wrapper: str = "") -> 
         raise _unreadable(path, error, xgboost.__version__) from error
     notes = _version_notes(path, xgboost.__version__)
     wrapper = wrapper or _WRAPPERS.get(_attribute(booster, "_estimator_type"), "")
-    if wrapper and packages.version("scikit-learn"):
+    if wrapper not in ("", "Booster") and packages.version("scikit-learn"):
         # Not at the top: the scikit-learn module asks this one about columns.
         from penstock.scoring.loaders import sklearn
 
