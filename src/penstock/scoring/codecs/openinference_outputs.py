@@ -8,6 +8,7 @@ Runs in workers: Python 3.8, standard library; NumPy inside the functions that n
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from penstock.scoring.codecs import answers, json_text
@@ -66,8 +67,10 @@ def _of_objects(value: Any) -> Any:
     import numpy as np
 
     try:
-        array = np.array(value)
-    except ValueError:  # ragged
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # before 1.24, NumPy warns of ragged lists and goes on
+            array = np.array(value)
+    except ValueError:
         array = None
     # NumPy would make text of numbers that stand beside text.
     if array is not None and array.dtype.kind not in "USO":

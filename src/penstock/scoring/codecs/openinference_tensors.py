@@ -236,27 +236,25 @@ def _numbers(name: str, datatype: str, shape: tuple[int, ...], data: list[Any]) 
     import numpy as np
 
     dtype = np.dtype("f4" if datatype == "BF16" else DTYPES[datatype]).newbyteorder("=")
-    array = _quick(shape, data)
+    flat = _flat(name, shape, data)
+    array = _quick(flat)
     if array is not None:
         exact = _exact(array, datatype, dtype)
         if exact is not None:
             return exact
     # Something in it is not plain: find out what, element by element.
-    flat = _flat(name, shape, data)
     return np.array([_number(name, element, datatype, dtype) for element in flat], dtype=dtype)
 
 
-def _quick(shape: tuple[int, ...], data: list[Any]) -> Any:
-    """`data` as NumPy reads it, flat, if it fills `shape` and is numbers throughout; else None."""
+def _quick(flat: list[Any]) -> Any:
+    """`flat` as NumPy reads it, if that is numbers throughout; else None."""
     import numpy as np
 
     try:
-        array = np.array(data)
+        array = np.array(flat)
     except (ValueError, OverflowError, TypeError):
         return None
-    if array.dtype.kind not in "iufb" or array.size != count(shape):
-        return None
-    return array.ravel() if array.ndim == 1 or array.shape == shape else None
+    return array if array.dtype.kind in "iufb" and array.ndim == 1 else None
 
 
 def _exact(array: Any, datatype: str, dtype: Any) -> Any:
@@ -337,7 +335,7 @@ def _misfit(name: str, element: Any, expected: str, datatype: str) -> errors.Mal
 
 def _flat(name: str, shape: tuple[int, ...], data: list[Any]) -> list[Any]:
     """The elements of `data`, flat or nested as `shape` says. Never goes deeper than `shape`."""
-    if not any(isinstance(element, list) for element in data):
+    if list not in set(map(type, data)):
         if len(data) != count(shape):
             raise _misshapen(name, shape, f"{len(data)} elements")
         return data
