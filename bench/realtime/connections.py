@@ -20,11 +20,13 @@ ACTIVE = 32
 
 @dataclass(frozen=True, kw_only=True)
 class CrowdCost:
-    """`kept` is requests/s with the crowd over requests/s without, one ratio a round. `closed` counts the
+    """`kept` is requests/s with the crowd over requests/s without, one ratio a round; `cpu_kept` is CPU a
+    request without over with, which others on the core disturb less. `closed` counts the
     connections that the server closed (or refused) on the crowd; `open` those that stood at the end."""
 
     growth_mb: float
     kept: list[float]
+    cpu_kept: list[float]
     errors: int
     closed: dict[str, int]
 
@@ -32,6 +34,7 @@ class CrowdCost:
 def measure(name: str, workload: Workload, *, repeats: int, seconds: float) -> CrowdCost:
     """`repeats` rounds of: load alone, load beside the crowd."""
     kept: list[float] = []
+    cpu_kept: list[float] = []
     growths_mb: list[float] = []
     errors = 0
     closed: dict[str, int] = {}
@@ -45,9 +48,10 @@ def measure(name: str, workload: Workload, *, repeats: int, seconds: float) -> C
                 growths_mb.append(server.settled_pss_mb() - before_mb)
                 beside = load.measure(server, workload, connections=ACTIVE, seconds=seconds)
             kept.append(beside.requests_per_s / alone.requests_per_s)
+            cpu_kept.append(alone.cpu_us / beside.cpu_us)
             errors += alone.errors + beside.errors
-    # Memory that a process once took it may keep, so only the first crowd shows what a crowd costs.
-    return CrowdCost(growth_mb=max(growths_mb), kept=kept, errors=errors, closed=closed)
+    # A process may keep the memory it once took: then only the first crowd shows what a crowd costs.
+    return CrowdCost(growth_mb=max(growths_mb), kept=kept, cpu_kept=cpu_kept, errors=errors, closed=closed)
 
 
 @contextmanager

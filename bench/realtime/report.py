@@ -78,6 +78,7 @@ def _throughput(figures: Figures, workload: str, counts: list[int]) -> Iterator[
         "p90 ms",
         "p99 ms",
         "CPU us",
+        "bare / CPU",
         "errors",
     )
     yield from _head(*head)
@@ -123,10 +124,20 @@ def _other_tables(figures: Figures) -> Iterator[str]:
     if figures.crowd:
         crowd = figures.crowd
         yield from ("", "## 2,000 idle and 500 slow connections, Ridge, 32 active", "")
-        yield from _head("memory MB", "throughput kept, each round", "errors", "closed by the server")
+        yield from _head(
+            "memory MB",
+            "throughput kept, each round",
+            "CPU us without / with",
+            "errors",
+            "closed by the server",
+        )
         closed = ", ".join(f"{count} {key}" for key, count in crowd.closed.items())
         yield _row(
-            f"{crowd.growth_mb:.1f}", " ".join(f"{one:.2f}" for one in crowd.kept), str(crowd.errors), closed
+            f"{crowd.growth_mb:.1f}",
+            " ".join(f"{one:.2f}" for one in crowd.kept),
+            " ".join(f"{one:.2f}" for one in crowd.cpu_kept),
+            str(crowd.errors),
+            closed,
         )
 
 
