@@ -58,9 +58,11 @@ def signature(loaded: Any) -> Signature:
 
 def _names(loaded: Any) -> Optional[List[str]]:
     for holder in (loaded, estimators.first(loaded)):
-        names = _attribute(holder, "feature_names_in_")
-        if names is not None:
-            return [str(name) for name in names]
+        # Before scikit-learn 1.0 only a ColumnTransformer kept them, under names that changed.
+        for attribute in ("feature_names_in_", "_df_columns", "_feature_names_in"):
+            names = _attribute(holder, attribute)
+            if names is not None:
+                return [str(name) for name in names]
     return None
 
 

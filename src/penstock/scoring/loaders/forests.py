@@ -10,13 +10,16 @@ Runs in workers: Python 3.8, NumPy.
 
 from __future__ import annotations
 
-from typing import Any, Callable, List
+import warnings
+from typing import Any, Callable, Iterator
 
 from penstock.scoring.loaders import estimators, probing
 
 _CLASSIFIERS = {"RandomForestClassifier", "ExtraTreesClassifier"}
 _REGRESSORS = {"RandomForestRegressor", "ExtraTreesRegressor"}
 _PROBE_ROWS = 16
+
+Way = Callable[[Any], Any]
 
 
 def speed_up(loaded: Any) -> int:
@@ -31,35 +34,74 @@ def _speed_up(forest: Any) -> bool:
     if vars(forest).get("n_outputs_") != 1 or forest.n_jobs not in (None, 1):
         return False
     name = "predict_proba" if kind in _CLASSIFIERS else "predict"
+    with warnings.catch_warnings():
+        # A forest fitted on a DataFrame warns of arrays.
+        warnings.simplefilter("ignore")
+        for direct in _ways(forest, kind in _CLASSIFIERS):
+            if _is_equal(forest, name, direct):
+                # An attribute of this one object: a Pipeline or a search around it finds it, and so does
+                # the classifier's own predict, which asks predict_proba.
+                setattr(forest, name, direct)
+                return True
+    return False
+
+
+def _is_equal(forest: Any, name: str, direct: Way) -> bool:
     try:
-        direct = _direct(forest, one_column=kind in _REGRESSORS)
         rows = _probe_rows(forest)
-        if not probing.same(getattr(forest, name)(rows), direct(rows)):
-            return False
+        return probing.same(getattr(forest, name)(rows), direct(rows))
     except Exception:  # noqa: BLE001 - a version whose forests are built otherwise keeps its own way
         return False
-    # An attribute of this one object: a Pipeline or a search around it finds it, and so does
-    # the classifier's own predict, which asks predict_proba.
-    setattr(forest, name, direct)
-    return True
 
 
-def _direct(forest: Any, *, one_column: bool) -> Callable[[Any], Any]:
+def _ways(forest: Any, is_classifier: bool) -> Iterator[Way]:
+    """The ways in which versions of scikit-learn sum up trees, newest first."""
+    if not is_classifier:
+        yield _regression(forest)
+        return
+    yield _classification(forest, are_counts=False)
+    # Before 1.3 the leaves of a classifier held counts.
+    yield _classification(forest, are_counts=True)
+
+
+def _regression(forest: Any) -> Way:
     import numpy as np
 
-    trees: List[Callable[[Any], Any]] = [tree.tree_.predict for tree in forest.estimators_]
-    width = 1 if one_column else int(forest.n_classes_)
+    trees = [tree.tree_.predict for tree in forest.estimators_]
     validated = forest._validate_X_predict
 
     def predict(X: Any) -> Any:  # noqa: N803 - scikit-learn's name, which callers may use
         checked = validated(X)
-        total = np.zeros((checked.shape[0], width), dtype=np.float64)
+        total = np.zeros(checked.shape[0], dtype=np.float64)
         for tree in trees:
-            total += tree(checked)[:, :width]
+            total += tree(checked)[:, 0]
         total /= len(trees)
-        return total[:, 0] if one_column else total
+        return total
 
     return predict
+
+
+def _classification(forest: Any, *, are_counts: bool) -> Way:
+    import numpy as np
+
+    trees = [tree.tree_.predict for tree in forest.estimators_]
+    width = int(forest.n_classes_)
+    validated = forest._validate_X_predict
+
+    def predict_proba(X: Any) -> Any:  # noqa: N803 - scikit-learn's name, which callers may use
+        checked = validated(X)
+        total = np.zeros((checked.shape[0], width), dtype=np.float64)
+        for tree in trees:
+            leaves = tree(checked)[:, :width]
+            if are_counts:
+                sums = leaves.sum(axis=1)[:, np.newaxis]
+                sums[sums == 0.0] = 1.0
+                leaves /= sums
+            total += leaves
+        total /= len(trees)
+        return total
+
+    return predict_proba
 
 
 def _probe_rows(forest: Any) -> Any:

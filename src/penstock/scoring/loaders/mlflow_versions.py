@@ -22,10 +22,11 @@ def notes(path: str, flavors: Mapping[str, Any]) -> Tuple[str, ...]:
     if saved and packages.parsed(saved)[:2] != sys.version_info[:2]:
         found.append(f"the model was saved with Python {saved} and is served with {running}")
     clashes = [
-        f"{name} {wanted} ({installed or 'not installed'})"
+        f"{name} {wanted} ({installed})"
         for name, wanted in _pins(os.path.join(path, "requirements.txt"))
         for installed in (packages.version(name),)
-        if name not in _NEVER_NEEDED and installed.split("+")[0] != wanted.split("+")[0]
+        # What is not installed was not needed: the model has loaded.
+        if name not in _NEVER_NEEDED and installed and installed.split("+")[0] != wanted.split("+")[0]
     ]
     if clashes:
         found.append(
