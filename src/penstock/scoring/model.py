@@ -150,7 +150,7 @@ class ModelScorer:
         counts = [member.call.rows for member in group]
         try:
             data = rows.join([member.call.data for member in group])
-            result = self._model.call(first.method, self._prepared(data), first.params)
+            result = self._model.call(first.method, tables.prepared(data, self._model), first.params)
             if rows.count(result) != sum(counts):
                 return None
             pieces = rows.cut(result, counts)
@@ -165,7 +165,7 @@ class ModelScorer:
             return self._encode(member, [])
         context.request_id = request.id
         try:
-            result = self._model.call(call.method, self._prepared(call.data), call.params)
+            result = self._model.call(call.method, tables.prepared(call.data, self._model), call.params)
         except errors.InputError as error:
             return member.codec.refuse(statuses.of(error), error.message, request)
         except Exception as error:  # noqa: BLE001 - whatever a model raises, its caller gets an answer
@@ -187,16 +187,6 @@ class ModelScorer:
                 _log(request, message, None)
                 return member.codec.refuse(500, message, request)
         return self._encode(member, result)
-
-    def _prepared(self, data: Any) -> Any:
-        """`data` as the model takes it: tables become an array where that is as good, else a DataFrame."""
-        if not isinstance(data, tables.Table):
-            return data
-        if getattr(self._model, "accepts_array", False) and len(data.columns) == len(
-            self._model.signature.inputs
-        ):
-            return data.to_array()
-        return data.to_frame()
 
     def _encode(self, member: _Pending, result: Any) -> Reply:
         try:

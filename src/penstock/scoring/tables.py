@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
+from penstock.scoring.interface import Model
+
 
 class Table:
     """`columns` maps each name, in the model's order, to a 1-D ndarray of that column's values.
@@ -44,6 +46,15 @@ class Table:
         for index, values in enumerate(self.columns.values()):
             array[:, index] = values
         return array
+
+
+def prepared(data: Any, model: Model) -> Any:
+    """`data` as `Model.call` takes it: a Table becomes an array where the model says that this is as good,
+    else a DataFrame; anything else is ready."""
+    if not isinstance(data, Table):
+        return data
+    is_whole = len(data.columns) == len(model.signature.inputs)
+    return data.to_array() if is_whole and getattr(model, "accepts_array", False) else data.to_frame()
 
 
 def join(tables: Sequence[Table]) -> Table:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.scoring.frames import Frames
 from penstock.scoring.interface import Field, Reply, Request, Signature
 from penstock.scoring.model import ModelScorer
 
@@ -48,6 +49,15 @@ class Echo:
         return values * (1 if method == "predict" else -1)
 
 
+class Joined(Echo):
+    """Answers an array of texts, made of two columns."""
+
+    def call(self, method: str, data: Any, params: Mapping[str, Any]) -> Any:
+        if 17 in data["b"].tolist():
+            raise RuntimeError("broken")
+        return np.array([f"{a}{c}" for a, c in zip(data["a"], data["c"], strict=True)], dtype=object)
+
+
 NUMERIC = tuple(Field(name, "float64") for name in NAMES)
 MIXED = (Field("a", "float64"), Field("b", "int64"), Field("c", "str"))
 MODELS = {
@@ -57,6 +67,7 @@ MODELS = {
     "table": Echo(Signature("table", NUMERIC)),
     "table as array": Echo(Signature("table", NUMERIC), accepts_array=True),
     "mixed table": Echo(Signature("table", MIXED), as_list=True),
+    "mixed table by columns": Joined(Signature("table", MIXED)),
     "unknown": Echo(Signature(), as_list=True),
 }
 
@@ -128,7 +139,7 @@ def told(reply: Reply) -> tuple[int, bytes, str]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(frame=st.lists(requests, max_size=6))
 def test_every_answer_is_the_one_its_request_gets_alone(name: str, frame: list[Request]) -> None:
     scorer = ModelScorer(MODELS[name])
@@ -138,7 +149,7 @@ def test_every_answer_is_the_one_its_request_gets_alone(name: str, frame: list[R
 
 
 @pytest.mark.parametrize("name", ["array", "table", "table as array"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     grids=st.lists(plain_grids, min_size=1, max_size=8), form=st.sampled_from(["data", "instances", "inputs"])
 )
@@ -155,3 +166,38 @@ def test_every_caller_gets_its_own_rows(name: str, grids: list[list[list[int]]],
             assert reply.status == 500
         else:
             assert (reply.status, json.loads(reply.body)) == (200, grid)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@settings(max_examples=120, deadline=None)
+@given(frame=st.lists(requests, min_size=1, max_size=4))
+def test_the_quick_way_and_the_explaining_way_agree(name: str, frame: list[Request]) -> None:
+    scorer = ModelScorer(MODELS[name])
+    # A header that changes nothing, but keeps a request from the quick way.
+    explained = [
+        Request(r.body, path=r.path, query=r.query, headers=[*r.headers, ("x-note", "")]) for r in frame
+    ]
+    for quick, slow in zip(scorer.score(frame), scorer.score(explained), strict=True):
+        if quick.content_type == ARROW:
+            assert quick.status == slow.status
+        else:
+            assert told(quick) == told(slow)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"data": [{"c": "z", "a": 1, "b": 2}]},
+        {"input_data": {"columns": ["a", "b", "c"], "index": ["r"], "data": [[1, 2, "z"]]}},
+        {"dataframe_split": {"columns": ["a", "b", "c"], "data": [[1, 2, "z"]]}},
+        {"dataframe_records": [{"a": 1, "b": 2, "c": "z"}]},
+        [[1, 2, "z"]],
+    ],
+    ids=str,
+)
+def test_the_common_forms_go_the_quick_way(payload: Any) -> None:
+    frames = Frames.of(MODELS["mixed table by columns"])
+    assert frames is not None
+    replies = frames.score([as_request(payload), as_request(payload)])
+    assert replies is not None
+    assert [json.loads(reply.body) for reply in replies] == [["1.0z"]] * 2

@@ -25,8 +25,7 @@ def numbers(rows: Sequence[Any], width: int, dtype: str) -> Any:
     """
     import numpy as np
 
-    if set(map(type, rows)) != {list} or set(map(len, rows)) != {width}:
-        raise ValueError
+    check_widths(rows, width)
     flat = list(chain.from_iterable(rows))
     if not set(map(type, flat)) <= values.PLAIN["float"]:
         raise TypeError
@@ -35,6 +34,12 @@ def numbers(rows: Sequence[Any], width: int, dtype: str) -> Any:
         return array
     # Its own dtype last, so that a number too large for it is seen.
     return columns.convert(array.ravel(), Field("", dtype), str).reshape(-1, width)
+
+
+def check_widths(rows: Sequence[Any], width: int) -> None:
+    """Raise ValueError unless every one of `rows` is a list or tuple of `width` values."""
+    if not set(map(type, rows)) <= _SEQUENCES or set(map(len, rows)) != {width}:
+        raise ValueError
 
 
 def convert(found: Any, field: Field, *, name: str = "") -> Any:

@@ -122,12 +122,24 @@ def _reader(dtype: str, categories: tuple[Any, ...] | None = None) -> Callable[[
     if kind == "category":
         kind = "str" if all(isinstance(each, str) for each in categories or ()) else "object"
     if kind in ("float", "int"):
-        return _numbers
+        quick = float if kind == "float" else int
+        return lambda column: _quick_numbers(column, quick)
     if kind == "bool":
         return lambda column: [_TRUTHS.get(cell, None if cell in _MISSING else cell) for cell in column]
     if kind == "object":
         return _guess
     return lambda column: [cell or None for cell in column]
+
+
+def _quick_numbers(column: list[str], kind: Callable[[str], Any]) -> list[Any]:
+    """`_numbers` at the speed of C, for columns that are all floats, or all integers."""
+    try:
+        if "_" not in "".join(column):
+            known = column if kind is int else ["nan" if cell in _MISSING else cell for cell in column]
+            return list(map(kind, known))
+    except ValueError:
+        pass
+    return _numbers(column)
 
 
 def _numbers(column: list[str]) -> list[Any]:

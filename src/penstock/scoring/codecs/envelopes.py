@@ -82,22 +82,6 @@ def method_of(model: Model, *asked: str) -> str:
     return model.methods[0]
 
 
-def quick_rows(payload: Any, names: tuple[str, ...]) -> list[Any] | None:
-    """The rows of a payload in one of the commonest forms, columns in the order of `names`; None when it is
-    another form, or needs a closer look. Promises nothing of the rows but that they are a list."""
-    if type(payload) is not dict or len(payload) != 1:
-        return None
-    ((key, value),) = payload.items()
-    if type(value) is dict and key in ("input_data", "dataframe_split", "data"):
-        listed = value.get("columns")
-        if type(listed) is not list or tuple(listed) != names or "index" in value or len(value) != 2:
-            return None
-        value = value.get("data")
-    elif key not in ("data", "input_data", "instances"):
-        return None
-    return value if type(value) is list else None
-
-
 def _refuse_keys(payload: dict[str, Any], present: list[str], strange: list[str], model: Model) -> None:
     if len(present) > 1:
         raise errors.MalformedInput(

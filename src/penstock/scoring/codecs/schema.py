@@ -9,6 +9,7 @@ came. Runs in workers: Python 3.8; NumPy inside the functions.
 from __future__ import annotations
 
 from itertools import chain
+from operator import itemgetter
 from typing import Any, Mapping, Sequence
 
 from penstock import errors
@@ -54,7 +55,7 @@ def from_records(records: Sequence[Any], model: Model) -> Any:
             for field in fields
             if field.name in names
         }
-    return _table_by_name({name: [record.get(name) for record in records] for name in names}, signature)
+    return table_by_name(_columns_of_records(records, names), signature)
 
 
 def from_named(named: Mapping[str, Any], model: Model) -> Any:
@@ -65,7 +66,7 @@ def from_named(named: Mapping[str, Any], model: Model) -> Any:
         if whole is not None:
             return whole
         values.names_mismatch(named, signature.inputs, what="column")
-        return _table_by_name(_flat_columns(named), signature)
+        return table_by_name(_flat_columns(named), signature)
     if signature.layout == "tensors":
         return _tensors(named, signature)
     if signature.layout == "array":
@@ -100,7 +101,7 @@ def _table_of_grid(grid: Any, names: Sequence[str] | None, signature: Signature)
         if repeated:
             raise errors.SchemaMismatch(f"columns named twice: {values.listed(repeated)}")
         values.names_mismatch(names, fields, what="column")
-        return _table_by_name(dict(zip(names, _columns_of(grid, len(names)))), signature)
+        return table_by_name(dict(zip(names, _columns_of(grid, len(names)))), signature)
     dtype = is_uniform(signature)
     if dtype:
         try:
@@ -111,13 +112,13 @@ def _table_of_grid(grid: Any, names: Sequence[str] | None, signature: Signature)
             by_name = {field.name: array[:, index] for index, field in enumerate(fields)}
             return tables.Table(by_name, len(grid), {})
     if len(fields) == 1 and isinstance(grid, list) and not any(isinstance(row, list) for row in grid):
-        return _table_by_name({fields[0].name: grid}, signature)
+        return table_by_name({fields[0].name: grid}, signature)
     try:
         split = _columns_of(grid, len(fields))
     except errors.SchemaMismatch as error:
         known = values.listed([field.name for field in fields], most=40)
         raise errors.SchemaMismatch(f"{error.message}; the columns are {known}") from None
-    return _table_by_name({field.name: column for field, column in zip(fields, split)}, signature)
+    return table_by_name({field.name: column for field, column in zip(fields, split)}, signature)
 
 
 def _columns_of(grid: Any, width: int) -> list[Any]:
@@ -131,8 +132,9 @@ def _columns_of(grid: Any, width: int) -> list[Any]:
     return list(zip(*grid)) if grid else [[] for _ in range(width)]
 
 
-def _table_by_name(by_name: Mapping[str, Any], signature: Signature) -> tables.Table:
-    """The columns of `by_name` in the model's order, typed. Optional columns that are absent stay absent."""
+def table_by_name(by_name: Mapping[str, Any], signature: Signature) -> tables.Table:
+    """The columns of `by_name`, whose names are checked already, in the model's order and typed. Optional
+    columns that are absent stay absent."""
     typed: dict[str, Any] = {}
     categories: dict[str, tuple[Any, ...]] = {}
     for field in signature.inputs:
@@ -189,7 +191,7 @@ def _whole_table(named: Mapping[str, Any], signature: Signature) -> tables.Table
     if type(whole).__name__ != "ndarray" or whole.ndim != 2 or whole.shape[1] != width:
         return None
     by_name = {field.name: whole[:, index] for index, field in enumerate(signature.inputs)}
-    return _table_by_name(by_name, signature)
+    return table_by_name(by_name, signature)
 
 
 def _record_names(records: Sequence[Any], fields: Sequence[Field], what: str) -> list[str]:
@@ -205,6 +207,14 @@ def _record_names(records: Sequence[Any], fields: Sequence[Field], what: str) ->
         values.names_mismatch(record, fields, what=what, where=f"row {row} (counting from 0): ")
         present.update(record)
     return list(present)
+
+
+def _columns_of_records(records: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
+    if not records:
+        return {name: [] for name in names}
+    if len(names) > 1 and all(len(record) == len(names) for record in records):
+        return dict(zip(names, zip(*map(itemgetter(*names), records))))
+    return {name: [record.get(name) for record in records] for name in names}
 
 
 # Arrays, tensors and models that say nothing

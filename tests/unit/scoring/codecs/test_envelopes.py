@@ -291,19 +291,3 @@ def test_ranges(dtype: str, value: int, is_in_range: bool) -> None:
     else:
         with pytest.raises(errors.SchemaMismatch, match=f"column 'n'.*{dtype}.*out of its range"):
             envelopes.read([{"n": value}], model)
-
-
-def test_quick_rows_takes_only_what_needs_no_second_look() -> None:
-    assert envelopes.quick_rows({"data": ROWS}, ()) == ROWS
-    assert envelopes.quick_rows({"input_data": {"columns": ["a", "b"], "data": ROWS}}, ("a", "b")) == ROWS
-    for payload in (
-        ROWS,
-        {"data": ROWS, "params": {}},
-        {"data": {"a": [1]}},
-        {"inputs": ROWS},
-        {"input_data": {"columns": ["b", "a"], "data": ROWS}},
-        {"input_data": {"columns": ["a", "b"], "data": ROWS, "index": [1]}},
-        {},
-        None,
-    ):
-        assert envelopes.quick_rows(payload, ("a", "b")) is None
