@@ -41,17 +41,23 @@ class MultiDict(Generic[Value]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._pairs!r})"
 
+    def _firsts(self) -> dict[str, tuple[str, Value]]:
+        found: dict[str, tuple[str, Value]] = {}
+        for name, value in self._pairs:
+            found.setdefault(self._key(name), (name, value))
+        return found
+
     def keys(self) -> list[str]:
         """Each name once, in order."""
-        return list({self._key(key): key for key, _ in reversed(self._pairs)}.values())[::-1]
+        return [name for name, _ in self._firsts().values()]
 
     def values(self) -> list[Value]:
         """The first value of each name."""
-        return [self[name] for name in self.keys()]
+        return [value for _, value in self._firsts().values()]
 
     def items(self, multi: bool = False) -> list[tuple[str, Value]]:
         """Each name with its first value, or every pair when `multi`."""
-        return list(self._pairs) if multi else [(name, self[name]) for name in self.keys()]
+        return list(self._pairs) if multi else list(self._firsts().values())
 
     def get(self, name: str, default: Any = None, type: Any = None) -> Any:  # noqa: A002 - scripts say so
         """The first value, passed through `type`; `default` when it is absent or `type` refuses it."""
@@ -69,7 +75,10 @@ class MultiDict(Generic[Value]):
 
     def lists(self) -> list[tuple[str, list[Value]]]:
         """Each name with all its values."""
-        return [(name, self.getlist(name)) for name in self.keys()]
+        found: dict[str, tuple[str, list[Value]]] = {}
+        for name, value in self._pairs:
+            found.setdefault(self._key(name), (name, []))[1].append(value)
+        return list(found.values())
 
     def to_dict(self, flat: bool = True) -> dict[str, Any]:
         """A plain dict: first values, or lists of all when not `flat`."""

@@ -96,7 +96,6 @@ def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[Headers, bytes]]:
             yield _part(body[start : match.start()])
         if match.group(1):
             return
-        # The break after this delimiter may also open the next one: an empty part.
         start = match.end()
 
 

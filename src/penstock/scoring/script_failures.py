@@ -143,7 +143,7 @@ def _missing_module(name: str, code_directory: str) -> str:
 
 
 def _find_module(top: str, code_directory: str) -> str:
-    for folder, folders, files in os.walk(code_directory):
+    for folder, folders, files in itertools.islice(os.walk(code_directory), 1000):
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
         if top + ".py" in files:
             return os.path.relpath(os.path.join(folder, top + ".py"), code_directory)
@@ -166,7 +166,7 @@ def _version(top: str) -> str:
 
 def _missing_file(path: str, model_directory: str) -> str:
     if not model_directory:
-        return f"No such file: {path}. The working directory is {os.getcwd()}."
+        return f"No model directory was given, and the working directory is {os.getcwd()}."
     names = _files_under(model_directory)
     wanted = os.path.basename(path.rstrip(os.sep))
     same = [name for name in names if os.path.basename(name) == wanted]
@@ -179,10 +179,8 @@ def _missing_file(path: str, model_directory: str) -> str:
         if os.path.basename(name) == match
     ]
     if not near:
-        return f"No such file: {path}. See the listing of the model directory for what there is."
-    return "No such file: {}. In the model directory there is {}: join it to AZUREML_MODEL_DIR.".format(
-        path, ", ".join(near[:3])
-    )
+        return f"Nothing in the model directory is called like {wanted}; see the listing."
+    return f"In the model directory there is {', '.join(near[:3])}: join that to AZUREML_MODEL_DIR."
 
 
 def _files_under(directory: str) -> list[str]:

@@ -1,0 +1,154 @@
+"""A script that cannot start says where, shows the user's own traceback, and what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from script_bench import opened, untouched, write
+
+from penstock import errors
+
+
+@pytest.fixture(autouse=True)
+def _process() -> Iterator[None]:
+    with untouched():
+        yield
+
+
+RUN = "def run(data):\n    return 1\n"
+
+
+def failure(
+    tmp_path, source: str, *, init: str = "def init():\n    pass\n", **variables: str
+) -> errors.ScriptError:
+    write(tmp_path, source, init=init)
+    with pytest.raises(errors.ScriptError) as caught:
+        opened(tmp_path, **variables)
+    return caught.value
+
+
+def test_a_script_that_is_not_there(tmp_path):
+    write(tmp_path, RUN, "scoring.py")
+    with pytest.raises(errors.ScriptError) as caught:
+        opened(tmp_path, "score.py")
+    assert caught.value.stage == "import"
+    assert "scoring.py" in caught.value.hint
+
+
+def test_a_missing_package_is_named_as_one_installs_it(tmp_path):
+    error = failure(tmp_path, "import cv2_nobody\nimport sklearn_nobody\n" + RUN)
+    assert (error.stage, "cv2-nobody" in error.hint) == ("import", True)
+    assert "score.py" in error.message
+    assert 'score.py", line 3' in error.detail
+    assert "importlib" not in error.detail
+
+
+def test_a_package_whose_name_differs_from_its_import(tmp_path):
+    assert (
+        "opencv-python-headless"
+        in failure(tmp_path, "raise ModuleNotFoundError('no', name='cv2')\n" + RUN).hint
+    )
+
+
+def test_a_module_in_a_subfolder_is_pointed_at(tmp_path):
+    write(tmp_path, "", "lib/features_of_mine.py")
+    assert "lib/features_of_mine.py" in failure(tmp_path, "import features_of_mine\n" + RUN).hint
+
+
+def test_a_submodule_of_another_version(tmp_path):
+    error = failure(tmp_path, "import json.forest\n" + RUN)
+    assert "has no json.forest" in error.hint
+
+
+def test_a_syntax_error_shows_the_line(tmp_path):
+    error = failure(tmp_path, "def run(data:\n")
+    assert error.stage == "import"
+    assert "def run(data:" in error.detail
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("x = 1\n", "no run() function"),
+        ("run = 5\n", "no run() function"),
+        ("def run():\n    pass\n", "needs a parameter"),
+        ("def run(request_headers):\n    pass\n", "besides request_headers"),
+        ("def run(*data):\n    pass\n", "*data"),
+        ("def run(data, **more):\n    pass\n", "**more"),
+        ("def run(data, /):\n    pass\n", "positional-only"),
+    ],
+)
+def test_a_run_that_breaks_the_rules(tmp_path, source, said):
+    error = failure(tmp_path, source)
+    assert error.stage == "function"
+    assert said in error.message
+
+
+def test_init_is_required(tmp_path):
+    assert "no init()" in failure(tmp_path, RUN, init="").message
+
+
+def test_a_failed_init_shows_the_traceback_and_the_model_folder(tmp_path):
+    models = tmp_path / "models"
+    (models / "deep").mkdir(parents=True)
+    (models / "deep" / "model.joblib").touch()
+    init = "import os\ndef init():\n    open(os.path.join(os.environ['AZUREML_MODEL_DIR'], 'model.job'))\n"
+    source = f"os.environ['AZUREML_MODEL_DIR'] = {str(models)!r}\n" + RUN
+    error = failure(tmp_path, source, init=init, AZUREML_MODEL_DIR=str(models))
+    assert error.stage == "init"
+    assert "FileNotFoundError" in error.message
+    assert "in init" in error.detail
+    assert "deep/\n        model.joblib" in error.detail
+    assert "deep/model.joblib" in error.hint
+
+
+def test_a_long_listing_is_cut(tmp_path):
+    models = tmp_path / "models"
+    models.mkdir()
+    for number in range(300):
+        (models / f"{number:03}").touch()
+    error = failure(tmp_path, RUN, init="def init():\n    1 / 0\n", AZUREML_MODEL_DIR=str(models))
+    assert "198" in error.detail
+    assert "only the first 200 lines" in error.detail
+    assert "\n    250" not in error.detail
+
+
+def test_no_model_was_given(tmp_path):
+    init = "import os\ndef init():\n    os.environ['AZUREML_MODEL_DIR_OF_NOBODY']\n"
+    assert failure(tmp_path, RUN, init=init.replace("_OF_NOBODY", "")).hint.startswith(
+        "The script asks for AZUREML"
+    )
+
+
+def test_exit_in_init_is_a_failure_too(tmp_path):
+    error = failure(tmp_path, RUN, init="import sys\ndef init():\n    sys.exit('no licence')\n")
+    assert "'no licence'" in error.message
+
+
+def test_a_pickle_of_main_is_explained(tmp_path):
+    raising = "raise AttributeError(\"Can't get attribute 'Model' on <module '__main__' (built-in)>\")"
+    assert "module of its own" in failure(tmp_path, RUN, init=f"def init():\n    {raising}\n").hint
+
+
+def test_raw_and_schema_exclude_each_other(tmp_path):
+    source = """
+        from azureml.contrib.services.aml_request import rawhttp
+        from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+        from inference_schema.schema_decorators import input_schema
+        @rawhttp
+        @input_schema("n", StandardPythonParameterType(1))
+        def run(n):
+            return n
+    """
+    assert "@rawhttp" in failure(tmp_path, source).message
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "1.5"])
+def test_a_timeout_that_is_no_number(tmp_path, value):
+    assert "SCORING_TIMEOUT_MS" in failure(tmp_path, RUN, SCORING_TIMEOUT_MS=value).message
+
+
+def test_a_logging_json_that_cannot_be_used(tmp_path):
+    (tmp_path / "logging.json").write_text('{"version": 7}')
+    assert "logging.json" in failure(tmp_path, RUN).message
