@@ -3,7 +3,7 @@ not. Runs in workers: Python 3.8, NumPy."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional, Sequence, Tuple
+from typing import Any, Callable, Sequence
 
 from penstock.scoring.interface import Field
 from penstock.scoring.loaders import probing
@@ -12,7 +12,7 @@ Run = Callable[[Any], Any]
 """Arrays in (one, or a dict by name), arrays out; the first dimension is the row."""
 
 
-def fixed_rows(shapes: Sequence[Tuple[int, ...]]) -> Optional[int]:
+def fixed_rows(shapes: Sequence[tuple[int, ...]]) -> int | None:
     """The number of rows that a graph was frozen at, from the `shapes` of its inputs (-1: free); 0 where
     rows are free; None where there is no common row dimension."""
     if not shapes or any(not shape for shape in shapes):

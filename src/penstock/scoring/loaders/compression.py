@@ -10,7 +10,7 @@ import gzip
 import importlib
 import io
 import zlib
-from typing import BinaryIO, Optional, cast
+from typing import BinaryIO, cast
 
 GZIP = b"\x1f\x8b"
 BZIP2 = b"BZh"
@@ -20,7 +20,7 @@ ZLIB = b"\x78"
 LZ4 = b"\x04\x22\x4d\x18"
 
 
-def name(head: bytes) -> Optional[str]:
+def name(head: bytes) -> str | None:
     """``gzip``, ``bz2``, ``xz``, ``lzma``, ``zlib``, ``lz4``, or None for what is not compressed."""
     if head.startswith(GZIP):
         return "gzip"

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import difflib
 import os
-from typing import List
 
 from penstock.errors import ModelError
 from penstock.scoring.loaders import file_signs, folder_signs
@@ -62,7 +61,7 @@ def _missing(path: str) -> ModelError:
     return ModelError(f"no model at {path}: {name} is not in {folder}", hint=hint)
 
 
-def _names_in(folder: str) -> List[str]:
+def _names_in(folder: str) -> list[str]:
     try:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError:

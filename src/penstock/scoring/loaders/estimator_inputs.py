@@ -9,7 +9,7 @@ Runs in workers: Python 3.8, standard library only.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Sequence
 
 from penstock.scoring.interface import Field, Signature
 from penstock.scoring.loaders import estimators, lightgbm, xgboost
@@ -56,7 +56,7 @@ def signature(loaded: Any) -> Signature:
     return Signature("array", (Field("input", dtype, (-1, count)),), (), "n_features_in_")
 
 
-def _names(loaded: Any) -> Optional[List[str]]:
+def _names(loaded: Any) -> list[str] | None:
     for holder in (loaded, estimators.first(loaded)):
         # Before scikit-learn 1.0 only a ColumnTransformer kept them, under names that changed.
         for attribute in ("feature_names_in_", "_df_columns", "_feature_names_in"):
@@ -66,7 +66,7 @@ def _names(loaded: Any) -> Optional[List[str]]:
     return None
 
 
-def _count(loaded: Any) -> Optional[int]:
+def _count(loaded: Any) -> int | None:
     inner = estimators.first(loaded)
     for holder in (loaded, inner):
         for attribute in ("n_features_in_", "n_features_", "_n_features"):
@@ -85,7 +85,7 @@ def _attribute(holder: Any, name: str) -> Any:
         return None
 
 
-def _columns(loaded: Any, count: int, names: Optional[Sequence[str]]) -> List[Field]:
+def _columns(loaded: Any, count: int, names: Sequence[str] | None) -> list[Field]:
     """One unnamed Field for each of `count` input columns."""
     inner = estimators.first(loaded)
     if estimators.kind(inner) == "ColumnTransformer":
@@ -93,7 +93,7 @@ def _columns(loaded: Any, count: int, names: Optional[Sequence[str]]) -> List[Fi
     return _one_transformer(_chain(loaded), count)
 
 
-def _chain(loaded: Any) -> List[Any]:
+def _chain(loaded: Any) -> list[Any]:
     """The steps of the outermost Pipeline in `loaded`, or its innermost estimator alone."""
     while not isinstance(getattr(loaded, "steps", None), list):
         within = estimators.inner(loaded)
@@ -103,7 +103,7 @@ def _chain(loaded: Any) -> List[Any]:
     return estimators.steps(loaded) or [loaded]
 
 
-def _one_transformer(chain: Sequence[Any], count: int) -> List[Field]:
+def _one_transformer(chain: Sequence[Any], count: int) -> list[Field]:
     """What `count` columns hold that all go through the transformers of `chain`, in order."""
     head = estimators.first(chain[0])
     kind = estimators.kind(head)
@@ -126,7 +126,7 @@ def _one_transformer(chain: Sequence[Any], count: int) -> List[Field]:
     return [_ANYTHING] * count
 
 
-def _through_imputer(imputer: Any, following: Sequence[Any], count: int) -> List[Field]:
+def _through_imputer(imputer: Any, following: Sequence[Any], count: int) -> list[Field]:
     dtype = getattr(_attribute(imputer, "statistics_"), "dtype", None)
     if dtype is not None and dtype.kind in "fiub":
         return [_NUMBER] * count
@@ -135,14 +135,14 @@ def _through_imputer(imputer: Any, following: Sequence[Any], count: int) -> List
     return [_ANYTHING] * count
 
 
-def _categories(encoder: Any, count: int) -> List[Field]:
+def _categories(encoder: Any, count: int) -> list[Field]:
     found = _attribute(encoder, "categories_")
     if found is None or len(found) != count:
         return [_ANYTHING] * count
     return [_category_field(values.tolist()) for values in found]
 
 
-def _category_field(values: List[Any]) -> Field:
+def _category_field(values: list[Any]) -> Field:
     present = [value for value in values if value is not None and value == value]  # NaN differs from itself
     kinds = {type(value) for value in present}
     if kinds == {str}:
@@ -158,7 +158,7 @@ def _category_field(values: List[Any]) -> Field:
     return Field("", dtype, categories=tuple(present))
 
 
-def _hist_gradient_boosting(model: Any, count: int) -> List[Field]:
+def _hist_gradient_boosting(model: Any, count: int) -> list[Field]:
     is_categorical = _attribute(model, "is_categorical_")
     if is_categorical is None:
         return [_NUMBER] * count
@@ -176,8 +176,8 @@ def _hist_gradient_boosting(model: Any, count: int) -> List[Field]:
     return fields
 
 
-def _split_columns(transformer: Any, count: int, names: Optional[Sequence[str]]) -> List[Field]:
-    fields: Dict[int, Field] = {}
+def _split_columns(transformer: Any, count: int, names: Sequence[str] | None) -> list[Field]:
+    fields: dict[int, Field] = {}
     for _, part, columns in _attribute(transformer, "transformers_") or ():
         indices = _indices(columns, count, names)
         for index, field in zip(indices, _of_part(part, len(indices))):
@@ -186,7 +186,7 @@ def _split_columns(transformer: Any, count: int, names: Optional[Sequence[str]])
     return [fields.get(index, _ANYTHING) for index in range(count)]
 
 
-def _of_part(part: Any, count: int) -> List[Field]:
+def _of_part(part: Any, count: int) -> list[Field]:
     if isinstance(part, str) or part is None:
         # "drop": nobody looks at the column. "passthrough": whatever the model takes.
         return [replace(_ANYTHING, required=part == "passthrough")] * count
@@ -201,7 +201,7 @@ def _merged(one: Field, other: Field) -> Field:
     return one if one.dtype == other.dtype else _ANYTHING
 
 
-def _indices(columns: Any, count: int, names: Optional[Sequence[str]]) -> List[int]:
+def _indices(columns: Any, count: int, names: Sequence[str] | None) -> list[int]:
     """The positions that a ColumnTransformer's column selection means: names, numbers, a slice or a mask."""
     if isinstance(columns, (str, int)):
         columns = [columns]
@@ -217,7 +217,7 @@ def _indices(columns: Any, count: int, names: Optional[Sequence[str]]) -> List[i
     if listed and all(type(column).__name__ in ("bool", "bool_") for column in listed):
         return [index for index, chosen in enumerate(listed) if chosen]
     places = {name: index for index, name in enumerate(names or ())}
-    indices: List[Tuple[int, bool]] = []
+    indices: list[tuple[int, bool]] = []
     for column in listed:
         place = places.get(column) if isinstance(column, str) else int(column)
         indices.append((-1 if place is None else place % count, place is not None))

@@ -7,7 +7,7 @@ and libraries that imitate it. Runs in workers: Python 3.8, standard library onl
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Deque, Iterator, List, Set, Tuple
+from typing import Any, Iterator
 
 from penstock.scoring.loaders import threads
 
@@ -19,8 +19,8 @@ _INNER = ("best_estimator_", "regressor_", "estimator_", "estimators_", "base_es
 
 def parts(loaded: Any) -> Iterator[Any]:
     """`loaded` and every estimator inside it (steps, folds, trees), each once, outermost first."""
-    seen: Set[int] = set()
-    waiting: Deque[Any] = deque([loaded])
+    seen: set[int] = set()
+    waiting: deque[Any] = deque([loaded])
     while waiting:
         value = waiting.popleft()
         if id(value) in seen:
@@ -85,7 +85,7 @@ def _is_elementwise(function: Any) -> bool:
     )
 
 
-def steps(pipeline: Any) -> List[Any]:
+def steps(pipeline: Any) -> list[Any]:
     """The fitted steps of a Pipeline in order, without those that are switched off."""
     return [step for _, step in pipeline.steps if step is not None and step != "passthrough"]
 
@@ -123,10 +123,10 @@ def inner(loaded: Any) -> Any:
     return None
 
 
-def use_one_thread(loaded: Any) -> Tuple[str, ...]:
+def use_one_thread(loaded: Any) -> tuple[str, ...]:
     """Set ``n_jobs`` of every part to the worker's thread count; notes what was changed."""
     wanted = threads.count()
-    changed: List[str] = []
+    changed: list[str] = []
     for part in parts(loaded):
         if library(part) not in ("xgboost", "lightgbm") and vars(part).get("n_jobs") not in (None, wanted):
             if kind(part) not in changed:

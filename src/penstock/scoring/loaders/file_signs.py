@@ -11,7 +11,7 @@ import os
 import re
 import struct
 import zipfile
-from typing import Callable, List, Tuple
+from typing import Callable
 
 from penstock.errors import ModelError
 from penstock.scoring.loaders import compression, pickle_signs, protobuf_signs
@@ -28,7 +28,7 @@ _RE_EXPORT = "Export it to ONNX, or log it with mlflow and serve that folder, or
 _SCRIPT = "load it in a scoring script"
 
 # (test on the first bytes, what it looks like, what to do)
-_FOREIGN: Tuple[Tuple[Callable[[bytes], bool], str, str], ...] = (
+_FOREIGN: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
     (
         lambda head: head.startswith(b"version https://git-lfs.github.com/spec/"),
         "a Git LFS pointer, not the model itself",
@@ -156,7 +156,7 @@ def _zip_format(path: str) -> str:
     raise ModelError(f"{path} is a zip archive", hint="Unpack it and give the model file or folder inside.")
 
 
-def _has(names: List[str], part: str) -> bool:
+def _has(names: list[str], part: str) -> bool:
     return any(part in name for name in names)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import List
 
 from penstock.errors import ModelError
 from penstock.scoring.loaders import file_signs
@@ -43,8 +42,8 @@ def model_in(folder: str) -> str:
     raise _none(folder)
 
 
-def _candidates(folder: str, depth: int) -> List[str]:
-    found: List[str] = []
+def _candidates(folder: str, depth: int) -> list[str]:
+    found: list[str] = []
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
         if name.startswith(".") or name == "__pycache__":

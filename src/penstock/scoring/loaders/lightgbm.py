@@ -4,7 +4,7 @@ the probability of the second class. Runs in workers: Python 3.8; lightgbm, and 
 from __future__ import annotations
 
 import re
-from typing import Any, List, Mapping, Sequence, Tuple
+from typing import Any, Mapping, Sequence
 
 from penstock.errors import ModelError
 from penstock.scoring.interface import Field, Signature
@@ -29,7 +29,7 @@ def load(path: str, *, name: str, sample_input: str = "") -> LoadedModel:
     return adopt(booster, name=name)
 
 
-def adopt(booster: Any, *, name: str, notes: Tuple[str, ...] = ()) -> LoadedModel:
+def adopt(booster: Any, *, name: str, notes: tuple[str, ...] = ()) -> LoadedModel:
     """The Model of a Booster in memory."""
     names = booster.feature_name()
     fields = columns(booster, len(names))
@@ -60,7 +60,7 @@ def adopt(booster: Any, *, name: str, notes: Tuple[str, ...] = ()) -> LoadedMode
     )
 
 
-def columns(booster: Any, count: int) -> List[Field]:
+def columns(booster: Any, count: int) -> list[Field]:
     """One unnamed Field for each of `count` columns. Columns that were pandas categoricals in training come
     with their categories; other categorical columns are integer codes, numbers like the rest."""
     known = booster.pandas_categorical or []
@@ -77,7 +77,7 @@ def columns(booster: Any, count: int) -> List[Field]:
     return fields
 
 
-def _scorer(booster: Any, categorical: Sequence[str]) -> Tuple[Any, Tuple[str, ...]]:
+def _scorer(booster: Any, categorical: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
     count = threads.count()
     objective = re.search(r"^objective=(\w+)", booster.model_to_string(num_iteration=1), re.MULTILINE)
     kind = objective.group(1) if objective else ""

@@ -7,7 +7,7 @@ Each format's module fills it in. It adds to `penstock.scoring.interface.Model` 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Tuple
+from typing import Any, Callable, Mapping
 
 from penstock import errors
 from penstock.scoring.interface import Field, Signature
@@ -24,16 +24,16 @@ class LoadedModel:
     name: str
     format: str
     signature: Signature
-    methods: Tuple[str, ...]
+    methods: tuple[str, ...]
     fork_safe: bool
     row_independent: bool
     score: Callable[[str, Any, Mapping[str, Any]], Any]
-    notes: Tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """Lines for people at start: version clashes, settings that were changed for serving."""
     accepts_array: bool = False
     """The layout is ``table``, yet `call` takes a float ndarray ``(rows, columns)`` in signature order too,
     with the same answer and no warning. It saves building a DataFrame, which costs more than most models."""
-    params: Tuple[Field, ...] = ()
+    params: tuple[Field, ...] = ()
     """What `call` understands in its `params` (an MLflow params schema)."""
 
     def call(self, method: str, data: Any, params: Mapping[str, Any]) -> Any:

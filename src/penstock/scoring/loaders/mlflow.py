@@ -12,7 +12,7 @@ import contextlib
 import os
 import sys
 from dataclasses import replace
-from typing import Any, Callable, Dict, Mapping, Tuple
+from typing import Any, Callable, Mapping
 
 from penstock.errors import ModelError
 from penstock.scoring.interface import Signature
@@ -128,7 +128,7 @@ def _is_scripted(data: str) -> bool:
         return False
 
 
-_OWN: Dict[str, Callable[[str, Flavor, str, Signature], LoadedModel]] = {
+_OWN: dict[str, Callable[[str, Flavor, str, Signature], LoadedModel]] = {
     "xgboost": _xgboost,
     "lightgbm": _lightgbm,
     "onnx": _onnx,
@@ -184,7 +184,7 @@ def _use_code(path: str, flavors: Mapping[str, Any]) -> None:
             sys.path.insert(0, folder)
 
 
-def _ordered(methods: Tuple[str, ...], flavors: Mapping[str, Any]) -> Tuple[str, ...]:
+def _ordered(methods: tuple[str, ...], flavors: Mapping[str, Any]) -> tuple[str, ...]:
     """`methods` with the one first that the model was saved to be scored with (``pyfunc_predict_fn``)."""
     first = flavors.get("python_function", {}).get("predict_fn")
     return (first, *(method for method in methods if method != first)) if first in methods else methods

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from typing import Any, Callable, Mapping, Tuple
+from typing import Any, Callable, Mapping
 
 from penstock.scoring.interface import Signature
 from penstock.scoring.loaders import probing
@@ -37,7 +37,7 @@ def dressed(inner: LoadedModel, outer: Signature) -> LoadedModel:
     return replace(inner, signature=signature, score=score, accepts_array=accepts_array)
 
 
-def _turn(inner: LoadedModel, outer: Signature) -> Tuple[Any, bool]:
+def _turn(inner: LoadedModel, outer: Signature) -> tuple[Any, bool]:
     """What to do to data of the layout of `outer` so that `inner` takes it (None: nothing), and whether a
     table may come as an array."""
     wanted = inner.signature

@@ -8,7 +8,7 @@ Source of the format: mlflow.types.schema. Columns ``{"type", "name", "required"
 from __future__ import annotations
 
 import json
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, Mapping
 
 from penstock.errors import ModelError
 from penstock.scoring.interface import Field, Signature
@@ -26,7 +26,7 @@ _DTYPES = {
 }
 
 
-def read(signature: Optional[Mapping[str, Any]], path: str) -> Signature:
+def read(signature: Mapping[str, Any] | None, path: str) -> Signature:
     """The signature in the MLmodel file at `path`; layout ``unknown`` where it has none.
 
     Columns without names are positions: an array, of their common dtype. Arrays, objects and maps in a
@@ -52,7 +52,7 @@ def read(signature: Optional[Mapping[str, Any]], path: str) -> Signature:
         raise ModelError(f"{path}: the signature cannot be understood: {error}") from error
 
 
-def params(signature: Optional[Mapping[str, Any]], path: str) -> Tuple[Field, ...]:
+def params(signature: Mapping[str, Any] | None, path: str) -> tuple[Field, ...]:
     """The parameters that a call may give, none of them required: each has a default in the model."""
     try:
         return tuple(
@@ -68,7 +68,7 @@ def params(signature: Optional[Mapping[str, Any]], path: str) -> Tuple[Field, ..
         raise ModelError(f"{path}: the signature's params cannot be understood: {error}") from error
 
 
-def _specs(signature: Optional[Mapping[str, Any]], part: str) -> List[Any]:
+def _specs(signature: Mapping[str, Any] | None, part: str) -> list[Any]:
     text = (signature or {}).get(part)
     if not text:
         return []

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Any, List, Mapping, Tuple
+from typing import Any, Mapping
 
 from penstock.scoring.loaders import packages
 
@@ -14,9 +14,9 @@ _PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;,#]+)")
 _NEVER_NEEDED = {"mlflow", "mlflow-skinny", "cloudpickle"}
 
 
-def notes(path: str, flavors: Mapping[str, Any]) -> Tuple[str, ...]:
+def notes(path: str, flavors: Mapping[str, Any]) -> tuple[str, ...]:
     """A line for the Python, and one for all pinned packages, that differ from the running ones."""
-    found: List[str] = []
+    found: list[str] = []
     saved = str(flavors.get("python_function", {}).get("python_version") or "")
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     if saved and packages.parsed(saved)[:2] != sys.version_info[:2]:
@@ -35,7 +35,7 @@ def notes(path: str, flavors: Mapping[str, Any]) -> Tuple[str, ...]:
     return tuple(found)
 
 
-def _pins(path: str) -> List[Tuple[str, str]]:
+def _pins(path: str) -> list[tuple[str, str]]:
     if not os.path.isfile(path):
         return []
     with open(path, encoding="utf-8", errors="replace") as file:

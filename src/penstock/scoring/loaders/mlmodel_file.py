@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from penstock.errors import ModelError
 
@@ -28,7 +28,7 @@ _ESCAPES.update(
 )
 
 
-def read(path: str) -> Dict[str, Any]:
+def read(path: str) -> dict[str, Any]:
     """The mapping in the file at `path`. Raises ModelError naming file and line."""
     try:
         with open(path, encoding="utf-8") as file:
@@ -103,8 +103,8 @@ class _Parser:
             return self._mapping(indent)
         return self._scalar(rest, indent - 1)
 
-    def _sequence(self, indent: int) -> List[Any]:
-        items: List[Any] = []
+    def _sequence(self, indent: int) -> list[Any]:
+        items: list[Any] = []
         while True:
             self._skip()
             if self._at >= len(self._lines) or self._indent() != indent:
@@ -123,8 +123,8 @@ class _Parser:
             self._lines[self._at] = " " * column + inner
             items.append(self._node(column))
 
-    def _mapping(self, indent: int) -> Dict[Any, Any]:
-        found: Dict[Any, Any] = {}
+    def _mapping(self, indent: int) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
         while True:
             self._skip()
             if self._at >= len(self._lines) or self._indent() != indent:
@@ -237,7 +237,7 @@ def _unquote(quoted: str) -> str:
 
 
 def _escape(match: Any) -> str:
-    code: Tuple[str, str] = (match.group(1)[0], match.group(1)[1:])
+    code: tuple[str, str] = (match.group(1)[0], match.group(1)[1:])
     if code[1]:
         return chr(int(code[1], 16))
     return _ESCAPES.get(code[0], code[0])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import replace
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Sequence
 
 from penstock.errors import ModelError
 from penstock.scoring.interface import Field, Signature
@@ -102,8 +102,8 @@ class _Runner:
         outputs = session.get_outputs()
         self._names = [output.name for output in outputs]
         self._label = _is_classifier(outputs)
-        self.methods: Tuple[str, ...] = ("predict", "predict_proba") if self._label else ("predict",)
-        self.classes: Optional[List[Any]] = None
+        self.methods: tuple[str, ...] = ("predict", "predict_proba") if self._label else ("predict",)
+        self.classes: list[Any] | None = None
 
     def run(self, data: Mapping[str, Any]) -> Any:
         """Every output by name for named arrays; ZipMap's list of dicts as a matrix, columns in its order."""
@@ -121,7 +121,7 @@ class _Runner:
         self.classes = list(answer[0])
         return np.array([list(row.values()) for row in answer], dtype=np.float32)
 
-    def pick(self, answers: Dict[str, Any], method: str) -> Any:
+    def pick(self, answers: dict[str, Any], method: str) -> Any:
         """What `method` gives of all outputs."""
         if self._label:
             return answers[self._names[1 if method == "predict_proba" else 0]]
@@ -175,7 +175,7 @@ def _is_classifier(outputs: Sequence[Any]) -> bool:
     )
 
 
-def _probed(score: _Score, signature: Signature, fixed: Optional[int]) -> Tuple[Signature, Optional[bool]]:
+def _probed(score: _Score, signature: Signature, fixed: int | None) -> tuple[Signature, bool | None]:
     """`signature` with outputs and sample from a first call, and whether rows are independent; None where no
     call succeeded."""
     for size in _FREE_SIZES:
@@ -192,7 +192,7 @@ def _probed(score: _Score, signature: Signature, fixed: Optional[int]) -> Tuple[
     return signature, None
 
 
-def _first_rows(data: Mapping[str, Any]) -> Dict[str, Any]:
+def _first_rows(data: Mapping[str, Any]) -> dict[str, Any]:
     return {name: array[:1] for name, array in data.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 from importlib import metadata
-from typing import Any, Tuple
+from typing import Any
 
 from penstock.errors import ModelError
 
@@ -76,7 +76,7 @@ def require(module: str, path: str, form: str) -> Any:
         raise ModelError(message, hint=install_hint(module.split(".")[0])) from error
 
 
-def parsed(text: str) -> Tuple[int, ...]:
+def parsed(text: str) -> tuple[int, ...]:
     """The leading numbers of a version, ``(1, 26, 4)``; enough to compare."""
     numbers = []
     for part in text.split("."):

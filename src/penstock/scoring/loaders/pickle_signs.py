@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import pickletools
 import re
-from typing import Iterator, List, Optional, Set, Tuple
+from typing import Iterator
 
 _FIRST_OPCODES = {"MARK", "GLOBAL", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "INST"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
@@ -45,10 +45,10 @@ def is_pickle(head: bytes, *, whole: bool) -> bool:
     return False
 
 
-def classes(head: bytes, limit: int = 200) -> List[Tuple[str, str]]:
+def classes(head: bytes, limit: int = 200) -> list[tuple[str, str]]:
     """``(module, class)`` in order of appearance, each once, as far as `head` reaches and up to `limit`."""
-    found: List[Tuple[str, str]] = []
-    seen: Set[Tuple[str, str]] = set()
+    found: list[tuple[str, str]] = []
+    seen: set[tuple[str, str]] = set()
     for pair in _globals(head):
         if pair not in seen:
             seen.add(pair)
@@ -58,7 +58,7 @@ def classes(head: bytes, limit: int = 200) -> List[Tuple[str, str]]:
     return found
 
 
-def top_class(head: bytes) -> Optional[Tuple[str, str]]:
+def top_class(head: bytes) -> tuple[str, str] | None:
     """The class of the pickled object itself; None when it is a plain dict, list or the like."""
     for opcode, _, _ in _operations(head):
         if opcode in ("EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE"):
@@ -71,8 +71,8 @@ def top_class(head: bytes) -> Optional[Tuple[str, str]]:
     return None
 
 
-def _globals(head: bytes) -> Iterator[Tuple[str, str]]:
-    strings: List[str] = []
+def _globals(head: bytes) -> Iterator[tuple[str, str]]:
+    strings: list[str] = []
     for opcode, argument, memoized in _operations(head):
         if opcode in _STRINGS:
             strings.append(str(argument))
@@ -85,9 +85,9 @@ def _globals(head: bytes) -> Iterator[Tuple[str, str]]:
             yield strings[-2], strings[-1]
 
 
-def _operations(head: bytes) -> Iterator[Tuple[str, object, object]]:
+def _operations(head: bytes) -> Iterator[tuple[str, object, object]]:
     """``(opcode, argument, what a GET fetches if it is a string)``, ending quietly where `head` ends."""
-    memo: List[object] = []
+    memo: list[object] = []
     memo_by_key: dict[object, object] = {}
     last: object = None
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Mapping, Sequence
 
 from penstock.scoring.interface import Field, Signature
 
@@ -91,7 +91,7 @@ def _plain(value: Any) -> Any:
     return round(value, 3) if isinstance(value, float) else value
 
 
-def output_field(name: str, result: Any, categories: Optional[Sequence[Any]] = None) -> Optional[Field]:
+def output_field(name: str, result: Any, categories: Sequence[Any] | None = None) -> Field | None:
     """The form of one output, from an actual `result` with a row dimension; None where it has none."""
     if hasattr(result, "to_numpy"):
         result = result.to_numpy()
@@ -110,11 +110,11 @@ def outputs(
     score: Callable[[str, Any, Mapping[str, Any]], Any],
     methods: Sequence[str],
     data: Any,
-    classes: Optional[Sequence[Any]] = None,
-) -> Tuple[Field, ...]:
+    classes: Sequence[Any] | None = None,
+) -> tuple[Field, ...]:
     """One Field a method that answers, named after it: ``predict``, ``predict_proba``. Where `predict` gives
     a dict of named arrays, one Field each, named as they are. Raises what `predict` raises."""
-    fields: List[Field] = []
+    fields: list[Field] = []
     for method in methods:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -124,7 +124,7 @@ def outputs(
                 if method == methods[0]:
                     raise
                 continue
-        named: Dict[str, Any] = result if isinstance(result, dict) else {method: result}
+        named: dict[str, Any] = result if isinstance(result, dict) else {method: result}
         for name, value in named.items():
             field = output_field(name, value, classes if method in ("predict", "predict_proba") else None)
             if field is not None:

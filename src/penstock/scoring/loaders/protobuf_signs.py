@@ -7,7 +7,7 @@ configuration 26. Runs in workers: Python 3.8, standard library only.
 
 from __future__ import annotations
 
-from typing import BinaryIO, Dict, Optional
+from typing import BinaryIO
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _ONNX_FIELDS = {1: _VARINT, 2: _BYTES, 3: _BYTES, 4: _BYTES, 5: _VARINT, 6: _BYTES, 7: _BYTES, 8: _BYTES}
@@ -19,7 +19,7 @@ def onnx_state(file: BinaryIO, size: int) -> str:
 
     `file` stands at its beginning and is `size` bytes long. Only field headers are read.
     """
-    seen: Dict[int, int] = {}
+    seen: dict[int, int] = {}
     while file.tell() < size:
         tag = _varint(file)
         if tag is None:
@@ -38,7 +38,7 @@ def onnx_state(file: BinaryIO, size: int) -> str:
     return "whole" if 7 in seen and 1 in seen else "no"
 
 
-def _varint(file: BinaryIO) -> Optional[int]:
+def _varint(file: BinaryIO) -> int | None:
     value = shift = 0
     while shift < 64:
         byte = file.read(1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, List
+from typing import Any
 
 from penstock.errors import ModelError
 from penstock.scoring.interface import Field, Signature
@@ -79,7 +79,7 @@ def _from_json(payload: Any, path: str) -> Any:
     return _array(numpy, payload)
 
 
-def _table(rows: List[Any], path: str, **arguments: Any) -> Any:
+def _table(rows: list[Any], path: str, **arguments: Any) -> Any:
     return packages.require("pandas", path, "a sample of a table").DataFrame(rows, **arguments)
 
 
@@ -93,7 +93,7 @@ def _array(numpy: Any, values: Any) -> Any:
 
 
 def _dtype(array: Any) -> str:
-    names: Dict[str, str] = {"O": "object", "U": "str", "S": "bytes", "M": "datetime64"}
+    names: dict[str, str] = {"O": "object", "U": "str", "S": "bytes", "M": "datetime64"}
     if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.ravel()[:100]):
         return "str"
     return names.get(array.dtype.kind) or str(array.dtype)

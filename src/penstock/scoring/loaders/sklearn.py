@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Mapping, Sequence
 
 from penstock.errors import ModelError
 from penstock.scoring.interface import Signature
@@ -48,7 +48,7 @@ def adopt(
     name: str,
     sample_input: str = "",
     form: str = "",
-    notes: Tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
 ) -> LoadedModel:
     """The Model of an object in memory, which came from `path`; `form` is its `format`, empty to look.
     Raises ModelError if it cannot predict."""
@@ -85,7 +85,7 @@ def adopt(
 
 
 def _score(loaded: Any, methods: Sequence[str], categorical: Sequence[str], *, as_array: bool) -> Score:
-    bound: Dict[str, Callable[[Any], Any]] = {method: getattr(loaded, method) for method in methods}
+    bound: dict[str, Callable[[Any], Any]] = {method: getattr(loaded, method) for method in methods}
 
     def plain(method: str, data: Any, params: Mapping[str, Any]) -> Any:
         return bound[method](data)
@@ -122,7 +122,7 @@ def _forget_names(loaded: Any, signature: Signature) -> bool:
     table = probing.rows(signature, _PROBE_ROWS)
     if table is None:
         return False
-    forgotten: List[Tuple[Any, Any]] = []
+    forgotten: list[tuple[Any, Any]] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -152,7 +152,7 @@ def _probed(loaded: Any, signature: Signature, methods: Sequence[str], score: Sc
     return replace(signature, outputs=outputs, sample=probing.sample_of(data[:1]))
 
 
-def _classes(loaded: Any) -> Optional[List[Any]]:
+def _classes(loaded: Any) -> list[Any] | None:
     try:
         classes = loaded.classes_
         return list(classes.tolist()) if classes.ndim == 1 else None

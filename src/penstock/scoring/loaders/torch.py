@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import zipfile
 from dataclasses import replace
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Mapping, Sequence
 
 from penstock.errors import ModelError
 from penstock.scoring.interface import Field, Signature
@@ -25,7 +25,7 @@ _PROBE_ROWS = 3
 _FREE_SIZES = (4, 64)
 
 
-def load(path: str, *, name: str, sample_input: str = "", known: Optional[Signature] = None) -> LoadedModel:
+def load(path: str, *, name: str, sample_input: str = "", known: Signature | None = None) -> LoadedModel:
     """The model at `path`. `known` is its signature where somebody else tells it (an MLflow folder). Raises
     ModelError."""
     torch = packages.require("torch", path, "a PyTorch model")
@@ -54,9 +54,9 @@ def adopt(
     *,
     name: str,
     sample_input: str = "",
-    traced: Optional[Sequence[Tuple[str, Tuple[int, ...]]]] = None,
-    known: Optional[Signature] = None,
-    notes: Tuple[str, ...] = (),
+    traced: Sequence[tuple[str, tuple[int, ...]]] | None = None,
+    known: Signature | None = None,
+    notes: tuple[str, ...] = (),
 ) -> LoadedModel:
     """The Model of a module in memory: TorchScript, or any ``torch.nn.Module``. `traced` is what it was
     traced with, see `traced_example`."""
@@ -86,7 +86,7 @@ def _exported(program: Any, name: str) -> LoadedModel:
     module = program.module()
     wanted = [str(value) for value in program.graph_signature.user_inputs]
     nodes = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
-    values: List[Any] = [nodes.get(value) for value in wanted]
+    values: list[Any] = [nodes.get(value) for value in wanted]
     if not values or not all(isinstance(value, torch.Tensor) for value in values):
         raise ModelError(
             f"{name} takes inputs that are no tensors: {', '.join(wanted)}",
@@ -112,7 +112,7 @@ def _exported(program: Any, name: str) -> LoadedModel:
 
 
 def _model(
-    run: batches.Run, signature: Signature, fixed: Optional[int], name: str, notes: Tuple[str, ...]
+    run: batches.Run, signature: Signature, fixed: int | None, name: str, notes: tuple[str, ...]
 ) -> LoadedModel:
     import torch
 
@@ -135,8 +135,8 @@ def _model(
 
 
 def _probed(
-    run: batches.Run, score: Any, signature: Signature, fixed: Optional[int]
-) -> Tuple[Signature, bool]:
+    run: batches.Run, score: Any, signature: Signature, fixed: int | None
+) -> tuple[Signature, bool]:
     """`signature` with outputs and sample from a first call, and whether rows are proven independent."""
     for size in _FREE_SIZES:
         # Made-up rows may not suit; real ones are the callers'.
@@ -191,7 +191,7 @@ def _arrays(result: Any, torch: Any) -> Any:
     return result
 
 
-def _traced(example: Optional[Sequence[Tuple[str, Tuple[int, ...]]]], names: Sequence[str]) -> Signature:
+def _traced(example: Sequence[tuple[str, tuple[int, ...]]] | None, names: Sequence[str]) -> Signature:
     """The signature of a traced example.
 
     The features of a row are taken as they were; sizes inside an image, a sequence or a list of tokens are
@@ -208,7 +208,7 @@ def _traced(example: Optional[Sequence[Tuple[str, Tuple[int, ...]]]], names: Seq
     return Signature(layout, tuple(fields), (), "the traced example")
 
 
-def _argument_names(module: Any) -> List[str]:
+def _argument_names(module: Any) -> list[str]:
     """The arguments of `forward` that must be given."""
     schema = getattr(getattr(module, "forward", None), "schema", None)
     if schema is None:
@@ -238,7 +238,7 @@ def _dtype_name(dtype: Any) -> str:
     return "float32" if name == "bfloat16" else name
 
 
-def _shape(value: Any) -> Tuple[int, ...]:
+def _shape(value: Any) -> tuple[int, ...]:
     return tuple(size if isinstance(size, int) else -1 for size in value.shape)
 
 

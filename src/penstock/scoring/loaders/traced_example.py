@@ -10,7 +10,7 @@ import collections
 import io
 import pickle
 import zipfile
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 _STORAGES = {
     "DoubleStorage": "float64",
@@ -26,7 +26,7 @@ _STORAGES = {
 }
 
 
-def read(path: str) -> Optional[List[Tuple[str, Tuple[int, ...]]]]:
+def read(path: str) -> list[tuple[str, tuple[int, ...]]] | None:
     """``(dtype, shape)`` of each positional input of `forward`; None where the file has none, or they are
     not all tensors."""
     with zipfile.ZipFile(path) as archive:
@@ -44,12 +44,12 @@ def read(path: str) -> Optional[List[Tuple[str, Tuple[int, ...]]]]:
 
 
 class _Tensor:
-    def __init__(self, storage: str, _offset: int, shape: Tuple[int, ...], *_rest: Any) -> None:
+    def __init__(self, storage: str, _offset: int, shape: tuple[int, ...], *_rest: Any) -> None:
         self.dtype = storage
         self.shape = tuple(shape)
 
 
-_KNOWN: Dict[Tuple[str, str], Any] = {
+_KNOWN: dict[tuple[str, str], Any] = {
     ("torch.jit._pickle", "restore_type_tag"): lambda value, _tag: value,
     ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
     ("collections", "OrderedDict"): collections.OrderedDict,

@@ -11,7 +11,7 @@ import re
 import sys
 import traceback
 import warnings
-from typing import Any, List, Tuple
+from typing import Any
 
 from penstock.errors import ModelError
 from penstock.scoring.loaders import compression, packages
@@ -21,7 +21,7 @@ _SKLEARN_WARNING = re.compile(r"from version (\S+) when using version (\S+?)\. "
 _SCAN_BYTES = 64 * 1024 * 1024
 
 
-def load(path: str) -> Tuple[Any, Tuple[str, ...]]:
+def load(path: str) -> tuple[Any, tuple[str, ...]]:
     """The object in the pickle at `path`, of any protocol and any compression that joblib writes, and notes
     on version clashes. Raises ModelError, whose `detail` is the library's own traceback."""
     with warnings.catch_warnings(record=True) as caught:
@@ -42,9 +42,9 @@ def _read(path: str) -> Any:
     return joblib.load(path)
 
 
-def _notes(caught: List[warnings.WarningMessage]) -> Tuple[str, ...]:
+def _notes(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
     """Version warnings as one note each; the rest is warned again, to the log."""
-    notes: List[str] = []
+    notes: list[str] = []
     for warning in caught:
         clash = _SKLEARN_WARNING.search(str(warning.message) + " ")
         if clash:
@@ -94,7 +94,7 @@ def translated(path: str, error: Exception) -> ModelError:
     return ModelError(message, detail=detail, hint=hint)
 
 
-def _missing_module(path: str, module: str) -> Tuple[str, str]:
+def _missing_module(path: str, module: str) -> tuple[str, str]:
     top = module.split(".")[0]
     installed = packages.version(packages.distribution_of(top))
     if top == "numpy":

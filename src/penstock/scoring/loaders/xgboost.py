@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Sequence
 
 from penstock.errors import ModelError
 from penstock.scoring.interface import Field, Signature
@@ -42,7 +42,7 @@ def load(path: str, *, name: str, sample_input: str = "", wrapper: str = "") -> 
     return adopt(booster, name=name, notes=notes)
 
 
-def adopt(booster: Any, *, name: str, notes: Tuple[str, ...] = ()) -> LoadedModel:
+def adopt(booster: Any, *, name: str, notes: tuple[str, ...] = ()) -> LoadedModel:
     """The Model of a Booster in memory."""
     booster.set_param({"nthread": threads.count()})
     fields = columns(booster, int(booster.num_features()))
@@ -74,7 +74,7 @@ def adopt(booster: Any, *, name: str, notes: Tuple[str, ...] = ()) -> LoadedMode
     )
 
 
-def columns(booster: Any, count: int) -> List[Field]:
+def columns(booster: Any, count: int) -> list[Field]:
     """One unnamed Field for each of `count` columns, by the booster's feature types.
 
     XGBoost keeps categories from 3.1 on, and maps them itself. Before, a categorical column is the code that
@@ -92,7 +92,7 @@ def columns(booster: Any, count: int) -> List[Field]:
     ]
 
 
-def _known_categories(booster: Any) -> Optional[Dict[int, Optional[Tuple[Any, ...]]]]:
+def _known_categories(booster: Any) -> dict[int, tuple[Any, ...] | None] | None:
     """Categories by column; None where this version does not keep them, or the file comes from one."""
     if not hasattr(booster, "get_categories"):
         return None
@@ -106,11 +106,11 @@ def _known_categories(booster: Any) -> Optional[Dict[int, Optional[Tuple[Any, ..
     return dict(found) or None
 
 
-def _named(names: Sequence[str], fields: Sequence[Field]) -> List[Field]:
+def _named(names: Sequence[str], fields: Sequence[Field]) -> list[Field]:
     return [Field(name, field.dtype, categories=field.categories) for name, field in zip(names, fields)]
 
 
-def _objective(booster: Any) -> Tuple[str, int]:
+def _objective(booster: Any) -> tuple[str, int]:
     """The objective's name and the number of classes; 0 where it is no classifier."""
     try:
         learner = json.loads(booster.save_config())["learner"]
@@ -142,7 +142,7 @@ class _Scorer:
         self._inplace = False
         self._binary = classes == 2 and _objective(booster)[0] == "binary:logistic"
         has_probabilities = self._binary or _objective(booster)[0] == "multi:softprob"
-        self.methods: Tuple[str, ...] = ("predict", "predict_proba") if has_probabilities else ("predict",)
+        self.methods: tuple[str, ...] = ("predict", "predict_proba") if has_probabilities else ("predict",)
 
     def __call__(self, method: str, data: Any, params: Mapping[str, Any]) -> Any:
         predicted = self._predict(data)
@@ -157,7 +157,7 @@ class _Scorer:
             data = categories.as_categories(data, self._categorical) if self._categorical else data.to_numpy()
         if self._inplace:
             return self._booster.inplace_predict(data, validate_features=False)
-        given: Dict[str, Any] = {"nthread": self._threads}
+        given: dict[str, Any] = {"nthread": self._threads}
         if self._categorical:
             given["enable_categorical"] = True
         else:
@@ -176,7 +176,7 @@ class _Scorer:
             self._inplace = False
 
 
-def _version_notes(path: str, installed: str) -> Tuple[str, ...]:
+def _version_notes(path: str, installed: str) -> tuple[str, ...]:
     with open(path, "rb") as file:
         file.seek(0, 2)
         file.seek(max(0, file.tell() - 200))
