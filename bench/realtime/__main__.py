@@ -67,6 +67,7 @@ def measure(options: argparse.Namespace, names: list[str]) -> Figures:
                 connections=options.connections,
                 repeats=repeats,
                 seconds=seconds,
+                rotate=options.rotate,
             )
     if set(options.only) - {"throughput"}:
         ridge = workloads.prepare("ridge")
@@ -119,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--connections", type=counts, default=(1, 32, 128), metavar="N,...", help="1,32,128")
     parser.add_argument("--repeats", type=int, default=5, help="rounds of each kind (5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one measurement (3)")
+    parser.add_argument("--rotate", action="store_true", help="throughput with rows that take turns, not one")
     parser.add_argument("--quick", action="store_true", help="one round, a second each: does it all run?")
     parser.add_argument("--results", type=Path, default=place.RESULTS, metavar="FOLDER", help="output folder")
     return parser

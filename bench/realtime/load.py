@@ -15,6 +15,17 @@ from bench.realtime.tree import Tree
 from bench.realtime.workloads import Workload
 
 # Without a `request` function wrk builds the request once, so the script costs nothing while it runs.
+_ROTATE = """
+local bodies, requests, at = { %s }, {}, 0
+function init(args)
+  for n, body in ipairs(bodies) do requests[n] = wrk.format(nil, nil, nil, body) end
+end
+function request()
+  at = at %% #requests + 1
+  return requests[at]
+end
+"""
+
 _SCRIPT = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
@@ -55,10 +66,14 @@ def require_wrk() -> str:
     return path
 
 
-def measure(server: Tree, workload: Workload, *, connections: int, seconds: float) -> Slice:
-    """Drive `server` for about `seconds` (whole ones; at least one)."""
+def measure(
+    server: Tree, workload: Workload, *, connections: int, seconds: float, rotate: bool = False
+) -> Slice:
+    """Drive `server` for about `seconds` (whole ones; at least one). With `rotate` the sample rows take turns,
+    so that neither body nor content-length is the last one's; otherwise one request is repeated."""
     script = place.CACHE / f"{workload.name}.lua"
-    script.write_text(_SCRIPT % json.dumps(workload.bodies[0].decode()))
+    bodies = [json.dumps(body.decode()) for body in workload.bodies]
+    script.write_text(_SCRIPT % bodies[0] + (_ROTATE % ", ".join(bodies) if rotate else ""))
     argv = ["taskset", "--cpu-list", str(place.cores()[1]), require_wrk(), "--threads", "1"]
     argv += [
         "--connections",

@@ -57,7 +57,13 @@ class Rounds:
 
 
 def run(
-    workload: Workload, names: Sequence[str], *, connections: Sequence[int], repeats: int, seconds: float
+    workload: Workload,
+    names: Sequence[str],
+    *,
+    connections: Sequence[int],
+    repeats: int,
+    seconds: float,
+    rotate: bool,
 ) -> list[Round]:
     """`repeats` rounds for each number of connections; a disturbed round is repeated, at most as often
     again. All servers stay up throughout; those that are not asked sleep."""
@@ -76,7 +82,9 @@ def run(
                     print(
                         f"{workload.name} {count:>4} connections, round {attempts}: {name}", file=sys.stderr
                     )
-                    slices[name] = load.measure(server, workload, connections=count, seconds=seconds)
+                    slices[name] = load.measure(
+                        server, workload, connections=count, seconds=seconds, rotate=rotate
+                    )
                     speeds.append(place.core_speed(place.cores()[0]))
                 steadiness = min(speeds) / max(speeds)
                 steady += steadiness >= STEADY
