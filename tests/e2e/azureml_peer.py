@@ -146,17 +146,24 @@ def start_ours(code: Path, script: str, log: Path, variables: dict[str, str], *o
 
 
 @contextlib.contextmanager
-def both(python: Path, script: Path, logs: Path, **variables: str) -> Iterator[tuple[Server, Server]]:
-    """``(theirs, ours)`` on the same script, ready."""
-    theirs = start_theirs(python, script.parent, script.name, logs / "theirs.log", variables)
-    ours = start_ours(script.parent, script.name, logs / "ours.log", variables)
+def all_on(
+    python: Path, script: Path, logs: Path, *, originals: bool, **variables: str
+) -> Iterator[list[Server]]:
+    """Theirs and ours on the same script, ready; with `originals` also ours with its worker in an environment
+    that holds Flask and the real modules for which we have stand-ins."""
+    code, name = script.parent, script.name
+    servers = [start_theirs(python, code, name, logs / "theirs.log", variables)]
+    servers.append(start_ours(code, name, logs / "ours.log", variables))
+    if originals:
+        log = logs / "ours_with_originals.log"
+        servers.append(start_ours(code, name, log, variables, "--environment", str(REQUIREMENTS)))
     try:
-        theirs.wait_ready()
-        ours.wait_ready()
-        yield theirs, ours
+        for server in servers:
+            server.wait_ready()
+        yield servers
     finally:
-        theirs.stop()
-        ours.stop()
+        for server in servers:
+            server.stop()
 
 
 def exchange(port: int, call: Call) -> Seen:

@@ -339,52 +339,62 @@ def peer() -> Path:
     return azureml_peer.build_peer()
 
 
-class Pairs:
-    """Both servers on one script at a time: started when its first case comes, stopped when another's does."""
+WITH_ORIGINALS = {"raw", "answers", "schema_standard"}
+"""Scripts that are also served by us beside Flask, inference-schema and the rest of the real modules."""
+
+
+class Servers:
+    """The servers on one script at a time: started when its first case comes, stopped when another's does."""
 
     def __init__(self, peer: Path, logs: Path) -> None:
         self._peer = peer
         self._logs = logs
         self._script = ""
         self._stack = contextlib.ExitStack()
-        self._pair: tuple[Server, Server] | None = None
+        self._running: list[Server] = []
 
-    def on(self, script: str) -> tuple[Server, Server]:
-        """``(theirs, ours)``, ready."""
-        if self._pair is None or self._script != script:
+    def on(self, script: str) -> list[Server]:
+        """Theirs, ours, and perhaps ours with the originals; ready."""
+        if not self._running or self._script != script:
             self.close()
             logs = self._logs / script
             logs.mkdir(exist_ok=True)
             path = azureml_peer.SCRIPTS / script / "score.py"
-            started = azureml_peer.both(self._peer, path, logs, **VARIABLES.get(script, {}))
-            self._pair = self._stack.enter_context(started)
+            variables = VARIABLES.get(script, {})
+            self._running = self._stack.enter_context(
+                azureml_peer.all_on(self._peer, path, logs, originals=script in WITH_ORIGINALS, **variables)
+            )
             self._script = script
-        return self._pair
+        return self._running
 
     def close(self) -> None:
-        """Stop both."""
-        self._pair = None
+        """Stop them."""
+        self._running = []
         self._stack.close()
 
 
 @pytest.fixture(scope="module")
-def pairs(peer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pairs]:
-    pairs = Pairs(peer, tmp_path_factory.mktemp("servers"))
-    yield pairs
-    pairs.close()
+def servers(peer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    servers = Servers(peer, tmp_path_factory.mktemp("servers"))
+    yield servers
+    servers.close()
 
 
 @pytest.mark.parametrize("case", [f"{script}: {name}" for script, calls in CASES.items() for name in calls])
-def test_both_servers_answer_alike(pairs: Pairs, case: str) -> None:
+def test_both_servers_answer_alike(servers: Servers, case: str) -> None:
     script, _, name = case.partition(": ")
     call = CASES[script][name]
-    theirs, ours = (azureml_peer.exchange(server.port, call) for server in pairs.on(script))
+    theirs, ours, *beside_originals = (
+        azureml_peer.exchange(server.port, call) for server in servers.on(script)
+    )
     if call.path.startswith("/swagger.json") and (theirs.status, ours.status) == (200, 200):
         theirs, ours = skeleton(theirs), skeleton(ours)
+        beside_originals = [skeleton(seen) for seen in beside_originals]
     pattern = pattern_for(case)
     found = differences(theirs, ours)
     if pattern is None:
         assert not found, "\n".join(found)
+        assert [differences(theirs, seen) for seen in beside_originals] in ([], [[]])
     else:
         assert found, f"docs/differences.md says that {pattern!r} differs, but it does not"
         for said, seen in zip(KNOWN[pattern], (theirs, ours), strict=True):

@@ -8,9 +8,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import joblib
+import numpy as np
 import psutil
 import pytest
-from support.load import Load
+from sklearn.dummy import DummyRegressor
+
+from support.load import Load, PlainLoad
 from support.servers import Server, serving
 from support.waiting import until
 
@@ -49,7 +53,8 @@ def test_killed_workers_cost_only_what_they_held(server: Server) -> None:
     _settled(server)
     with Load(server.port) as load:
         for kills in range(5):
-            until(lambda: load.tally.succeeded > 200 * (kills + 1), "load to flow")
+            wanted = 200 * (kills + 1)
+            until(lambda wanted=wanted: load.tally.succeeded > wanted, "load to flow")
             _settled(server)
             server.processes("worker")[kills % 2].kill()
         until(lambda: load.tally.succeeded > 1500, "load to flow on")
@@ -60,6 +65,20 @@ def test_killed_workers_cost_only_what_they_held(server: Server) -> None:
     assert set(tally.statuses) <= {200, 502}
     assert tally.statuses[502] <= 5, "a script's request in the killed worker's hands, and no other"
     assert tally.longest_gap_s < BACK_S
+
+
+def test_a_models_requests_survive_their_workers(tmp_path: Path) -> None:
+    """Scoring a model has no side effects, so what a killed worker held is scored again by another."""
+    model = tmp_path / "model.joblib"
+    joblib.dump(DummyRegressor(strategy="mean").fit(np.zeros((4, 2)), np.full(4, 7.0)), model)
+    with serving(str(model), "--workers", "2") as server, PlainLoad(server.port, b"[7.0]") as load:
+        for kills in range(4):
+            wanted = 300 * (kills + 1)
+            until(lambda wanted=wanted: load.succeeded > wanted, "load to flow")
+            until(lambda: len(server.processes("worker")) == 2, "two workers")
+            server.processes("worker")[kills % 2].kill()
+        until(lambda: load.succeeded > 2000, "load to flow on")
+    assert not load.failures
 
 
 def test_a_killed_gateway_is_back_within_a_second(server: Server) -> None:

@@ -88,3 +88,43 @@ class Load:
             tally.bodies[str(answer.get("by", ""))] += 1
             if answer["n"] != number:
                 tally.wrong.append(f"{number} got {answer}")
+
+
+class PlainLoad:
+    """A few callers who send one row each and expect the same answer every time, without exception."""
+
+    def __init__(self, port: int, expected: bytes, *, callers: int = 8) -> None:
+        self._port = port
+        self._expected = expected
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._call, daemon=True) for _ in range(callers)]
+        self.succeeded = 0
+        self.failures: list[str] = []
+
+    def __enter__(self) -> PlainLoad:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _call(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        while not self._stop.is_set():
+            try:
+                connection.request(
+                    "POST", "/score", b'{"data": [[1, 2]]}', {"Content-Type": "application/json"}
+                )
+                answer = connection.getresponse()
+                body = answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+                return
+            if answer.status == 200 and body == self._expected:
+                self.succeeded += 1
+            else:
+                self.failures.append(f"{answer.status} {body!r}")
+        connection.close()

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], what: str, timeout_s: float = 20.0) -> T:
+def until(condition: Callable[[], T], what: str, timeout_s: float = 60.0) -> T:
     """The first true value of `condition`; AssertionError naming `what` when it stays false."""
     deadline = time.monotonic() + timeout_s
     pause = 0.002

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from penstock.bundle.manifest import Manifest
 
@@ -25,9 +25,9 @@ class Launch:
     host: str = "127.0.0.1"
     port: int = 5001
     """0: any free port; the log says which."""
-    keys: Tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     """Accepted bearer keys, primary first; none: no authentication."""
-    cors_origins: Tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
     """``("*",)`` or origins, as AML_CORS_ORIGINS; none: no CORS headers."""
     path_prefix: str = ""
     """Prefix of every route, ``/v1/service``; SERVICE_PATH_PREFIX."""
@@ -39,9 +39,9 @@ class Launch:
     """One line a request; errors are logged in any case."""
     reload: bool = False
     """Watch `reload_paths` and replace the workers when something there changes."""
-    reload_paths: Tuple[str, ...] = ()
+    reload_paths: tuple[str, ...] = ()
     """Files and folders, absolute."""
-    notes: Tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """Lines for people, logged once at start: what was ignored, what was replaced."""
 
     def to_json(self) -> str:
@@ -53,12 +53,13 @@ class Launch:
     @classmethod
     def from_json(cls, text: str) -> Launch:
         """The reverse of `to_json`."""
-        raw: Dict[str, Any] = json.loads(text)
-        raw["manifest"] = Manifest.from_json(raw["manifest"])
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
+        raw: dict[str, Any] = json.loads(text)
+        manifest = Manifest.from_json(raw.pop("manifest"))
+        rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
+        return cls(manifest=manifest, **rest)
 
 
-def worker_variables(manifest: Manifest, inherited: Dict[str, str]) -> Dict[str, str]:
+def worker_variables(manifest: Manifest, inherited: dict[str, str]) -> dict[str, str]:
     """The environment variables of a worker: `inherited`, then what Azure ML promises a script, then the
     deployment's own, which win."""
     variables = dict(inherited)
@@ -71,7 +72,7 @@ def worker_variables(manifest: Manifest, inherited: Dict[str, str]) -> Dict[str,
     return variables
 
 
-def worker_argv(python: str, package_directory: str, module: str, *arguments: str) -> List[str]:
+def worker_argv(python: str, package_directory: str, module: str, *arguments: str) -> list[str]:
     """The argument list that runs `module` of this very Penstock on another interpreter.
 
     Only the package itself becomes importable there: putting its site-packages on the path would let the

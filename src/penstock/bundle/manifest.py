@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Mapping
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Manifest:
     """One deployment. At least one of `model` and `code` is set."""
 
     name: str
-    model: Optional[ModelSource] = None
-    code: Optional[Code] = None
+    model: ModelSource | None = None
+    code: Code | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     settings: Settings = Settings()
     sample_input: str = ""
@@ -82,7 +82,7 @@ class Manifest:
     @classmethod
     def from_json(cls, text: str) -> Manifest:
         """The reverse of `to_json`."""
-        raw: Dict[str, Any] = json.loads(text)
+        raw: dict[str, Any] = json.loads(text)
         return cls(
             name=raw["name"],
             model=ModelSource(**raw["model"]) if raw["model"] else None,

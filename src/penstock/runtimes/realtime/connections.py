@@ -159,21 +159,13 @@ class Connection(asyncio.Protocol):
         self._service.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio's. What nobody waits for is not scored."""
+        """asyncio's. What nobody waits for is not scored. A client that only says that it will send no more
+        (half a close) looks the same as one that has left, and counts as one; nginx holds it so too."""
         self._service.connections.discard(self)
         if self.entry is not None:
             self.entry.open = False
             self.entry = None
         self._pending = None
-
-    def eof_received(self) -> bool:
-        """asyncio's: the client will send no more. True keeps the way open for the answers that it awaits."""
-        awaits = self.entry is not None or bool(self._pending)
-        if self._pending:
-            self._pending[-1].keep_alive = False
-        else:
-            self._keep_alive = False
-        return awaits
 
     def data_received(self, data: bytes) -> None:
         """asyncio's."""

@@ -126,7 +126,7 @@ class Gateway:
         trace = fields.get(b"traceid")
         plain = sent == (None, None, None) and trace is None
         fresh = self._fresh_id()
-        path, _, query = request.target.partition(b"?")
+        path = request.target.partition(b"?")[0]
         if self._cors is not None:
             connection.extra = cors.block(
                 self._cors,
@@ -145,7 +145,8 @@ class Gateway:
                 self._answer(connection, self._refusal(431, resolved.refusal, path), ids, request, began)
                 return
         counts = self.routes.scoring(path, request.method)
-        if not self.routes.is_open(path) and not self._authorized(fields):
+        authorized = self._authorized(fields)
+        if not authorized and not self.routes.is_open(path):
             refusal = self._refusal(
                 401, "Send one of the deployment's keys: Authorization: Bearer <key>.", path
             )
@@ -153,7 +154,7 @@ class Gateway:
             self._answer(connection, refusal, ids, request, began)
             return
         if counts is None:
-            self._control(connection, request, path, query, ids, began)
+            self._control(connection, request, ids, began, authorized=authorized)
             return
         if self._wants_headers or not self._is_plain(request, path):
             meta = b"\n".join(
@@ -240,8 +241,9 @@ class Gateway:
     # Everything else
 
     def _control(
-        self, connection: Connection, request: Incoming, path: bytes, query: bytes, ids: bytes, began: float
+        self, connection: Connection, request: Incoming, ids: bytes, began: float, *, authorized: bool
     ) -> None:
+        path, _, query = request.target.partition(b"?")
         if path == self.routes.metrics_path and request.method in (b"GET", b"HEAD"):
             # Its first page imports prometheus_client: in a thread, so that nobody else waits for it.
             accept = request.fields.get(b"accept", b"").decode("latin-1")
@@ -250,9 +252,8 @@ class Gateway:
             future = self._loop.run_in_executor(None, self.metrics.page, self._observed(), accept)
             future.add_done_callback(lambda done: self._metrics_page(connection, entry, request, done, began))
             return
-        answer = self.routes.answer(
-            request, path, query, ready=self.dispatcher.serving > 0 and not self.stopping
-        )
+        ready = self.dispatcher.serving > 0 and not self.stopping
+        answer = self.routes.answer(request, path, query, ready=ready, authorized=authorized)
         self._answer(connection, answer, ids, request, began)
 
     def _metrics_page(
@@ -278,7 +279,7 @@ class Gateway:
         seconds = self.now() - began
         counts = answer.counts or self.metrics.other
         counts.answered(answer.status, seconds, len(request.body), len(answer.body))
-        if self._launch.access_log or answer.status >= 500:
+        if self._launch.access_log or answer.status == 500:
             self._log_access(counts.name, answer.status, seconds, len(answer.body), ids)
         connection.write(answer.status, head, ids, answer.body)
 
@@ -303,7 +304,7 @@ class Gateway:
         lines, self._access = self._access, []
         for line in lines:
             text, _, request_id = line.partition("\n")
-            level = "error" if f" {5}" in text[:10] else "info"
+            level = "error" if text.split()[1][0] == "5" else "info"
             self._tell(event="log", level=level, text=text, request=request_id)
 
     # The supervisor and the workers

@@ -29,6 +29,9 @@ from penstock.scoring.interface import Scorer
 LOAD_FAILED_EXIT = 3
 """azureml-inference-server-http's exit code for a script that cannot start."""
 
+MENDED_AFTER_FORK = ("jemalloc_bg_thd",)
+"""The purging thread of pyarrow's allocator, which jemalloc itself stops and restarts around a fork."""
+
 
 class Nursery:
     """State of the process: the channel to the supervisor, the manifest, and what was loaded."""
@@ -45,7 +48,7 @@ class Nursery:
     def preload(self) -> bool:
         """Load here, so that workers are born with the model. False: it may not be shared by forking."""
         scorer = load(self._manifest, self._channel, self._generation)
-        if self._manifest.settings.preload != "always" and (not scorer.fork_safe or threads() > 1):
+        if self._manifest.settings.preload != "always" and (not scorer.fork_safe or foreign_threads()):
             scorer.close()
             return False
         self._scorer = scorer
@@ -159,12 +162,18 @@ def load(manifest: Manifest, channel: channels.Channel, generation: int) -> Scor
     os._exit(LOAD_FAILED_EXIT)
 
 
-def threads() -> int:
-    """Threads of this process; 1 where the kernel does not say."""
+def foreign_threads() -> list[str]:
+    """Names of threads that libraries have started here; a fork would leave their work undone and their locks
+    held. Not those that are known to mend themselves after a fork. Empty where the kernel does not say."""
+    names = []
     try:
-        return len(os.listdir("/proc/self/task"))
+        for task in os.listdir("/proc/self/task"):
+            if task != str(os.getpid()):
+                with open(f"/proc/self/task/{task}/comm") as file:
+                    names.append(file.read().strip())
     except OSError:
-        return 1
+        return []
+    return [name for name in names if name not in MENDED_AFTER_FORK]
 
 
 def main(argv: list[str]) -> None:

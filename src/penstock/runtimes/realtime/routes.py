@@ -87,7 +87,9 @@ class Routes:
 
     def is_open(self, path: bytes) -> bool:
         """Whether `path` needs no key: only what tells no more than that somebody is here."""
-        return path in self._healths or path.startswith(self._inference.base + b"/health/")
+        health = path in self._healths or path.startswith(self._inference.base + b"/health/")
+        # The page has a field for the key: a browser could not open it otherwise. Without one it tells no schema.
+        return health or path == self._docs_path
 
     def counts_of(self, path: bytes) -> metrics.Route:
         """Where a refusal of `path` is counted."""
@@ -97,7 +99,9 @@ class Routes:
             return self._counts.infer
         return self._counts.inference_metadata if self._inference.owns(path) else self._counts.other
 
-    def answer(self, request: Incoming, path: bytes, query: bytes, *, ready: bool) -> Answer:
+    def answer(
+        self, request: Incoming, path: bytes, query: bytes, *, ready: bool, authorized: bool
+    ) -> Answer:
         """The answer to anything that is not a scoring request."""
         if self._inference.owns(path):
             reply = self._inference.answer(request.method, path, request.body, ready=ready)
@@ -105,14 +109,14 @@ class Routes:
             return Answer(reply.status, reply.body, counts=counts, head=reply.head)
         if path in self._scoring:
             return self._not_allowed(request.method, self._methods)
-        pages = {self._schema_path: self._schema, self._docs_path: self._docs}
-        page = self._health if path in self._healths else pages.get(path)
-        if page is None:
+        if path not in (self._schema_path, self._docs_path, *self._healths):
             score = self.score_path.decode()
             return Answer.refusal(404, f"There is nothing at {path.decode('latin-1')}; score at {score}.")
         if request.method not in (b"GET", b"HEAD"):
             return self._not_allowed(request.method, (b"GET", b"HEAD"))
-        return page(query, ready)
+        if path in self._healths:
+            return self._health(ready)
+        return self._schema(query) if path == self._schema_path else self._docs(authorized)
 
     def _not_allowed(self, method: bytes, allowed: tuple[bytes, ...]) -> Answer:
         names = ", ".join(name.decode() for name in allowed)
@@ -120,24 +124,24 @@ class Routes:
         refusal.head = b"allow: " + names.encode() + b"\r\n"
         return refusal
 
-    def _health(self, query: bytes, ready: bool) -> Answer:
+    def _health(self, ready: bool) -> Answer:
         status, text = (200, b"Healthy") if ready else (503, b"Not ready: no worker has loaded")
         return Answer(status, text, "text/plain; charset=utf-8", self._counts.health)
 
-    def _schema(self, query: bytes, ready: bool) -> Answer:
+    def _schema(self, query: bytes) -> Answer:
         asked = parse_qs(query.decode("latin-1")).get("version", ["2"])[0]
         document = self._documents.get(SCHEMA_VERSIONS.get(asked, ""))
         if document is None:
             return Answer.refusal(404, f"There is no schema of version {asked}.", self._counts.schema)
         return Answer(200, orjson.dumps(document), counts=self._counts.schema)
 
-    def _docs(self, query: bytes, ready: bool) -> Answer:
+    def _docs(self, authorized: bool) -> Answer:
         page = pages.schema_page(
-            self._documents.get("3.1") or self._documents.get("3") or {},
+            (authorized and (self._documents.get("3.1") or self._documents.get("3"))) or {},
             name=self._name,
             origin=self._origin,
             prefix=self._prefix,
             requires_key=self._has_keys,
-            inference=self._metadata,
+            inference=self._metadata if authorized else None,
         )
         return Answer(200, page, "text/html; charset=utf-8", self._counts.docs)

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -47,6 +48,7 @@ class Child:
         self.channel, theirs = channels.pair()
         self.channel.set_blocking(False)
         self.since = time.monotonic()
+        self.is_forgotten = False
         # A session of its own: Ctrl-C at the terminal is for the supervisor alone to act upon.
         self.process = subprocess.Popen(
             [*argv, str(theirs.fileno())],
@@ -135,7 +137,10 @@ class Supervisor:
             # An earlier event of this round may have closed what this one came from, and a new process may
             # have been given the same descriptor.
             if self._selector.get_map().get(key.fd) is key:
-                key.data(key.fileobj)
+                try:
+                    key.data(key.fileobj)
+                except Exception:  # noqa: BLE001 - the edge of the loop: a bug here must not end the service
+                    self._log("critical", "the supervisor failed\n" + traceback.format_exc().rstrip())
 
     def _listen(self) -> socket.socket | None:
         host, port = self._launch.host, self._launch.port
@@ -222,6 +227,9 @@ class Supervisor:
             )
 
     def _forget(self, child: Child) -> None:
+        if child.is_forgotten:
+            return
+        child.is_forgotten = True
         self._selector.unregister(child.channel.fileno())
         child.channel.close()
         for pipe, stream in child.pipes:
@@ -271,7 +279,7 @@ class Supervisor:
                 self._gateway_drained()
 
     def _on_nursery(self, generation: int, child: Child) -> None:
-        while True:
+        while not child.is_forgotten:
             try:
                 message = child.channel.receive()
             except channels.ChannelClosedError:
