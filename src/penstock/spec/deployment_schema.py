@@ -52,6 +52,8 @@ def _switch(value: object) -> object:
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 Milliseconds = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 Seconds = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+Percentage = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=100)]
+Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=1)]
 Version = Annotated[str, BeforeValidator(_text_of_number)]
 Quantity = Annotated[str, BeforeValidator(_text_of_number)]
 Variable = Annotated[str, BeforeValidator(_variable)]
@@ -199,9 +201,7 @@ class ScaleSettings(Section):
     type: Annotated[Literal["default", "target_utilization"], BeforeValidator(_lower)]
     min_instances: Annotated[int, BeforeValidator(_no_bool), Field(ge=0)] | None = None
     max_instances: Count | None = None
-    target_utilization_percentage: Annotated[int | None, BeforeValidator(_no_bool), Field(ge=1, le=100)] = (
-        None
-    )
+    target_utilization_percentage: Percentage | None = None
     polling_interval: Seconds | None = None
 
 
@@ -253,7 +253,7 @@ class DataCollector(Section):
     """``data_collector``."""
 
     collections: dict[str, Collection] | None = None
-    sampling_rate: Annotated[float | None, BeforeValidator(_no_bool), Field(ge=0, le=1)] = None
+    sampling_rate: Share | None = None
     rolling_rate: Annotated[
         Literal["minute", "hour", "day", "month", "year"] | None, BeforeValidator(_lower)
     ] = None

@@ -25,6 +25,8 @@ _MOST_VALUES = 100_000
 
 _MOST_BYTES = 8 * 1024 * 1024
 
+_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "map", "seq"))
+
 _TEXT_TAGS = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
 """Implicit types that nobody means in these files: a version ``2024-01-31`` stays the text that it is."""
 
@@ -86,7 +88,13 @@ def read_yaml(file: str) -> Document:
     Raises SpecError: unreadable, not YAML, empty, several documents, no mapping, a key twice, an unknown tag.
     """
     text = read_text(file)
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise SpecError(
+            f"the character U+{ord(text[error.position]):04X} cannot stand in YAML", file=file, line=line
+        ) from error
     try:
         nodes = [node for node in _nodes(loader) if not _is_null(node)]
         if len(nodes) > 1:
@@ -104,6 +112,8 @@ def read_yaml(file: str) -> Document:
         raise _of_yaml_error(file, text, error) from error
     except yaml.YAMLError as error:
         raise SpecError(f"not YAML: {error}", file=file) from error
+    except RecursionError as error:
+        raise SpecError("too deeply nested", file=file) from error
     finally:
         loader.dispose()
     return _document(file, data, builder.lines, builder.texts, nodes[0].start_mark.line + 1)
@@ -173,6 +183,8 @@ class _Builder:
         self._count += 1
         if self._count > _MOST_VALUES or node in self._open:
             raise self._error("aliases make this file endless", node, path)
+        if node.tag not in _TAGS + _TEXT_TAGS:
+            raise self._error(f"the tag {node.tag} means nothing here", node, path)
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
@@ -187,8 +199,6 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         if node.tag in _TEXT_TAGS:
             return node.value
-        if node.tag not in self._loader.yaml_constructors:
-            raise self._error(f"the tag {node.tag} means nothing here", node, path)
         try:
             value = self._loader.construct_object(node)
         except ValueError as error:

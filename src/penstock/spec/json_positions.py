@@ -34,16 +34,18 @@ class Positioned:
 
 def parse(text: str) -> Positioned:
     """The value of `text` with positions. Raises NotJson."""
+    walk = _Walk(text)
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
+        walk.value(0, ())
     except json.JSONDecodeError as error:
         raise NotJson(error.msg, error.lineno) from error
     except RecursionError as error:
         raise NotJson("too deeply nested", 1) from error
+    except NotJson:
+        raise
     except ValueError as error:
         raise NotJson(str(error), 1) from error
-    walk = _Walk(text)
-    walk.value(0, ())
     return Positioned(value=value, lines=walk.lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import typing
@@ -459,3 +460,22 @@ def test_the_type_wins_over_the_schema(read):
 
 def test_something_else_altogether(read):
     assert "neither endpoint_name nor model" in str(error_of(read, "hello: world\n"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    file=st.sampled_from(FULL),
+    at=st.integers(0, 200),
+    value=st.sampled_from(
+        ["[]", "{}", "null", "~", "yes", "1.5", "''", "{a: 1}", "[x]", "-3", "9" * 400, ".inf"]
+    ),
+)
+def test_any_value_anywhere_is_taken_or_placed(file, at, value, folder):
+    """Never anything but a Draft or a SpecError."""
+    lines = (DATA / file).read_text(encoding="utf-8").splitlines()
+    at = at % len(lines)
+    key, colon, _ = lines[at].partition(":")
+    lines[at] = f"{key}{colon} {value}"
+    (folder / "any.yml").write_text("\n".join(lines), encoding="utf-8")
+    with contextlib.suppress(SpecError):
+        deployments.read(str(folder / "any.yml"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -49,6 +50,13 @@ def write(tmp_path: Path):
         ("a: &x\n  b: *x\n", 1, "endless"),
         (b"a: 1\nb: \xff\n", 2, "0xff"),
         ("a: *nope\n", 1, "not YAML"),
+        ("a: 1\nb: \x07\n", 2, "U+0007"),
+        ("a: 1\nb: !secret {x: 1}\n", 2, "!secret"),
+        ("a: !!set {x}\n", 1, "means nothing here"),
+        ("a: !!binary aGk=\n", 1, "means nothing here"),
+        ("a: !!python/object:os.system x\n", 1, "means nothing here"),
+        ("a: !!int x\n", 1, "cannot be read"),
+        ("a: " + "[" * 3000 + "]" * 3000 + "\n", 0, "too deeply nested"),
     ],
 )
 def test_what_is_wrong_is_placed(write, text, line, words):
@@ -100,7 +108,20 @@ def test_yaml_agrees_with_the_safe_loader(data, tmp_path_factory):
     file = tmp_path_factory.getbasetemp() / "given.yml"
     file.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
     if data:
-        assert documents.read_yaml(str(file)).data == data
+        assert documents.read_yaml(str(file)).data == yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+@settings(max_examples=60)
+@given(
+    raw=st.binary(max_size=60)
+    | st.text(alphabet="ab:-[]{}&*!'\"#|>\n\t ?%@,<~1", max_size=60).map(str.encode)
+)
+def test_any_bytes_give_a_value_or_a_spec_error(raw, tmp_path_factory):
+    file = tmp_path_factory.getbasetemp() / "any.yml"
+    file.write_bytes(raw)
+    for read in (documents.read_yaml, documents.read_json):
+        with contextlib.suppress(SpecError):
+            assert isinstance(read(str(file)).data, dict)
 
 
 @settings(max_examples=40)
@@ -117,7 +138,14 @@ def test_json_is_read_whole_and_every_key_has_its_line(data, indent):
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [('{"a": 1,\n "a": 2}', 2), ('{"a": 1,\n}', 2), ("{", 1), ('{"a": NaN}', 1), ("[" * 99999, 1)],
+    [
+        ('{"a": 1,\n "a": 2}', 2),
+        ('{"a": 1,\n}', 2),
+        ("{", 1),
+        ('{"a": NaN}', 1),
+        ("[" * 99999, 1),
+        ("[" * 500 + "]" * 500, 1),
+    ],
 )
 def test_what_is_not_json_is_placed(text, line):
     with pytest.raises(json_positions.NotJson) as caught:

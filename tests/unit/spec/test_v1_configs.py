@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from penstock.errors import SpecError
 from penstock.spec import deployment_configs, inference_configs
@@ -201,3 +204,25 @@ def test_what_is_wrong_in_an_inference_config(folder, data, words):
         inference_configs.read(written(folder, data))
     assert words in str(caught.value)
     assert caught.value.line
+
+
+def places(data: object, path: tuple = ()):
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield (*path, key)
+            yield from places(value, (*path, key))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    where=st.sampled_from(list(places(FULL_AKS))),
+    value=st.sampled_from([None, True, "", "x", -1, 1.5, [], {}, [1], {"a": 1}, 10**30]),
+)
+def test_any_value_anywhere_is_taken_or_placed(where, value, tmp_path_factory):
+    data = json.loads(json.dumps(FULL_AKS))
+    parent = data
+    for part in where[:-1]:
+        parent = parent[part]
+    parent[where[-1]] = value
+    with contextlib.suppress(SpecError):
+        deployment_configs.read(written(tmp_path_factory.getbasetemp(), data))
