@@ -136,6 +136,12 @@ def _refuse_contradictions(sources: Sources) -> None:
             )
     elif sources.thing and sources.model:
         raise errors.UsageError(f"two models: {sources.thing} and --model {sources.model}", hint="give one")
+    for kind in ("inference", "deployment"):
+        if Path(sources.thing).name.lower() == f"{kind}config.json":
+            raise errors.UsageError(
+                f"{sources.thing} is a v1 {kind} configuration, not a model",
+                hint=f"penstock serve MODEL --{kind}-config {sources.thing}",
+            )
     if sources.thing.endswith(".py"):
         raise errors.UsageError(
             f"{sources.thing} is a script, not a model",

@@ -161,6 +161,7 @@ def test_an_unknown_reference_names_the_place_that_said_it():
     [
         ({}, "nothing to serve"),
         ({"thing": "model.pkl", "model": "models/other.pkl"}, "two models"),
+        ({"thing": "inferenceconfig.json"}, "v1 inference configuration"),
         ({"thing": "src/score.py"}, "is a script, not a model"),
         ({"thing": "model.pkl", "code": "src"}, "not which script"),
         ({"thing": "model.pkl", "script": "scor.py"}, "no scoring script"),
