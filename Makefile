@@ -4,34 +4,69 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help demo dev test test-fast check bench lock clean
+.PHONY: help demo dev test test-fast check format bench lock clean system
 
 help:
 	@echo "make demo       the main job in miniature: train, serve, score over HTTP (under a minute)"
 	@echo "make test       every check and every test"
 	@echo "make dev        the locked environment in .venv; the command is then .venv/bin/penstock"
-	@echo "make test-fast  the tests that need no server (under a minute)"
+	@echo "make test-fast  the tests that start no server (under a minute)"
 	@echo "make check      formatting, lints, types, import contract"
-	@echo "make bench      ours beside the peers; writes bench/results/"
-	@echo "make lock       resolve the lock file anew"
+	@echo "make format     put formatting right"
+	@echo "make bench      ours beside the bare loops and the peers; writes bench/results/"
+	@echo "make lock       resolve the lock files anew"
+	@echo "make clean      remove what was built here"
 
 $(VENV)/.ready: requirements-uv.lock requirements.lock pyproject.toml
-	$(PYTHON) -m venv --clear $(VENV)
-	$(RUN)/python -m pip install --quiet --require-hashes --requirement requirements-uv.lock
-	$(RUN)/uv pip sync --quiet --python $(RUN)/python --require-hashes requirements.lock
-	$(RUN)/uv pip install --quiet --python $(RUN)/python --no-deps --editable .
+	@echo "setting up $(VENV) from the lock (about 20 s the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Penstock needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(RUN)/python -m pip install --quiet --require-hashes --requirement requirements-uv.lock
+	@$(RUN)/uv pip sync --quiet --python $(RUN)/python --require-hashes requirements.lock
+	@$(RUN)/uv pip install --quiet --python $(RUN)/python --no-deps --editable .
 	@touch $@
 
 # Torch stands apart from the lock: its CPU build carries a local version that a hash lock cannot name for
 # every platform.
 $(VENV)/.torch: $(VENV)/.ready
-	$(RUN)/python -m pip install --quiet torch==2.13.0
+	@$(RUN)/python -m pip install --quiet --constraint requirements-torch.txt torch
 	@touch $@
 
 dev: $(VENV)/.ready
 
-lock:
+demo: $(VENV)/.ready
+	@$(RUN)/python examples/demo.py
+
+# Debian's packages that tests and benchmarks drive: a browser and a load generator. Installed where that is
+# possible without asking; elsewhere the tests that need them are skipped with their reason.
+system:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! { command -v wrk && command -v chromium; } >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends wrk chromium >/dev/null; fi
+
+check: $(VENV)/.ready
+	$(RUN)/ruff format --check --quiet .
+	$(RUN)/ruff check --quiet .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+test: system check $(VENV)/.torch
+	$(RUN)/python -m pytest
+
+test-fast: $(VENV)/.torch
+	$(RUN)/python -m pytest -m "not slow"
+
+format: $(VENV)/.ready
+	$(RUN)/ruff check --fix --quiet . || true
+	$(RUN)/ruff format --quiet .
+
+bench: system $(VENV)/.ready
+	$(RUN)/python -m bench.realtime
+
+lock: $(VENV)/.ready
 	echo "uv>=0.9" | $(RUN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate - --output-file requirements-uv.lock
 	$(RUN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--extra sklearn --extra lightgbm --extra onnx --extra mlflow --extra arrow --group dev \
 		pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

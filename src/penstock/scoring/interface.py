@@ -7,7 +7,7 @@ and scripts. Runs in workers: Python 3.8, standard library only (arrays and tabl
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Any, Mapping, Protocol, Sequence
 
 
 class Request:
@@ -27,7 +27,7 @@ class Request:
         method: str = "POST",
         path: str = "/score",
         query: str = "",
-        headers: Sequence[Tuple[str, str]] = (),
+        headers: Sequence[tuple[str, str]] = (),
         id: str = "",  # noqa: A002 - the field's own word
     ) -> None:
         self.body = body
@@ -59,7 +59,7 @@ class Reply:
         *,
         status: int = 200,
         content_type: str = "application/json",
-        headers: Sequence[Tuple[str, str]] = (),
+        headers: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.body = body
         self.status = status
@@ -78,9 +78,9 @@ class Field:
 
     name: str
     dtype: str = "object"
-    shape: Tuple[int, ...] = (-1,)
+    shape: tuple[int, ...] = (-1,)
     required: bool = True
-    categories: Optional[Tuple[Any, ...]] = None
+    categories: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ class Signature:
     """
 
     layout: str = "unknown"
-    inputs: Tuple[Field, ...] = ()
-    outputs: Tuple[Field, ...] = ()
+    inputs: tuple[Field, ...] = ()
+    outputs: tuple[Field, ...] = ()
     source: str = ""
     sample: Any = None
 
@@ -116,7 +116,7 @@ class Model(Protocol):
         """What it takes and gives."""
 
     @property
-    def methods(self) -> Tuple[str, ...]:
+    def methods(self) -> tuple[str, ...]:
         """What may be called, the default first: ``("predict", "predict_proba")``."""
 
     @property
@@ -148,13 +148,13 @@ class Description:
     """
 
     kind: str
-    methods: Tuple[str, ...] = ("POST", "OPTIONS")
+    methods: tuple[str, ...] = ("POST", "OPTIONS")
     documents: Mapping[str, Any] = field(default_factory=dict)
-    inference: Optional[Mapping[str, Any]] = None
+    inference: Mapping[str, Any] | None = None
     wants_headers: bool = False
-    notes: Tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """A JSON-able dict; `from_json` reverses it."""
         return {
             "kind": self.kind,
@@ -180,7 +180,7 @@ class Scorer(Protocol):
     def describe(self) -> Description:
         """What it is, once."""
 
-    def score(self, requests: List[Request]) -> List[Reply]:
+    def score(self, requests: list[Request]) -> list[Reply]:
         """Answer each request, in order, one Reply each; never raises for a request's or the user's mistake."""
 
     def close(self) -> None:

@@ -176,6 +176,19 @@ def test_a_model_that_raises_is_logged_with_the_requests_id(capsys: pytest.Captu
     assert "secret detail" in log
 
 
+def test_where_nothing_is_known_of_the_inputs_a_misfit_is_the_inputs() -> None:
+    def answer(data: Any) -> Any:
+        return [row["age"] for row in data]
+
+    replies = [
+        ModelScorer(Scripted(answer, signature)).score([post({"data": [[1, 0, 0]]})])[0]
+        for signature in (Signature(), NUMBERS)
+    ]
+    assert told(replies[0])[0] == 400
+    assert told(replies[0])[1].startswith("The model refused its input: IndexError: only integers")
+    assert told(replies[1]) == (500, FAILED)
+
+
 @pytest.mark.parametrize(
     ("answer", "found"),
     [

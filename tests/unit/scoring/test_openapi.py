@@ -92,6 +92,9 @@ def test_the_examples_fit_the_schema_and_are_scored(name: str) -> None:
     scorer = ModelScorer(MODELS[name])
     page = scorer.describe().documents["3.1"]
     media = page["paths"]["/score"]["post"]["requestBody"]["content"]["application/json"]
+    if name == "unknown":
+        assert "examples" not in media
+        return
     payloads = [example["value"] for example in media["examples"].values()]
     payloads.append(page["components"]["schemas"]["ServiceInput"]["example"])
     for payload in payloads:

@@ -208,3 +208,16 @@ def test_the_door_costs_a_few_microseconds(tmp_path):
     alone = min(timeit.repeat(lambda: run(data=text), number=2000, repeat=7)) / 2000
     # Three times what was measured on a quiet core (3 microseconds): machines under test are not quiet.
     assert through - alone < 10e-6
+
+
+def test_a_version_clash_at_start_becomes_a_note(tmp_path):
+    init = """
+import warnings
+def init():
+    warnings.warn("Trying to unpickle estimator Ridge from version 0.24.2 when using version 1.9.1. "
+                  "This might lead to breaking code or invalid results.", UserWarning)
+"""
+    write(tmp_path, "def run(data):\n    return 1\n", init=init)
+    (note,) = opened(tmp_path).describe().notes
+    assert "scikit-learn 0.24.2" in note
+    assert "with 1.9.1" in note

@@ -110,7 +110,7 @@ def install(channel: channels.Channel, *, level: str) -> None:
     """Route this process's stdout, stderr and logging through `channel`. Forked children inherit the route."""
     outlet = Outlet(channel)
     sys.stdout = Stream(outlet, "stdout", "info", 1)
-    sys.stderr = Stream(outlet, "stderr", "error", 2)
+    sys.stderr = Stream(outlet, "stderr", "warning", 2)
     root = logging.getLogger()
     root.handlers[:] = [Handler(outlet)]
     root.setLevel(level.upper())
