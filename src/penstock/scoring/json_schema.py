@@ -123,7 +123,7 @@ def output(signature: Signature, method: str, version: str) -> Schema:
 
 
 def example(signature: Signature) -> Any:
-    """Rows that fit: the signature's own sample, or made up."""
+    """Rows that fit: the signature's own sample, or made up; None where nothing is known."""
     if signature.sample is not None:
         return signature.sample
     if signature.layout == "table":
@@ -132,7 +132,7 @@ def example(signature: Signature) -> Any:
         return _example_array(signature.inputs[0])
     if signature.layout == "tensors":
         return {field.name: _example_array(field) for field in signature.inputs}
-    return [[0.0]]
+    return None
 
 
 def _example_value(field: Field) -> Any:

@@ -169,10 +169,12 @@ class ModelScorer:
         except errors.InputError as error:
             return member.codec.refuse(statuses.of(error), error.message, request)
         except Exception as error:  # noqa: BLE001 - whatever a model raises, its caller gets an answer
-            if statuses.is_refusal(error):
+            is_known = self._model.signature.layout != "unknown"
+            if statuses.is_refusal(error, is_input_known=is_known):
                 # One line: a client that sends such values sends many. Its end says where to look.
                 _log(request, f"{call.method} refused its input: {_where(error)}", None)
-                return member.codec.refuse(400, f"The model refused its input: {error}", request)
+                said = error if statuses.is_refusal(error) else f"{type(error).__name__}: {error}"
+                return member.codec.refuse(400, f"The model refused its input: {said}", request)
             _log(request, f"{call.method} failed on {call.rows} rows", error)
             return member.codec.refuse(500, FAILED, request)
         finally:

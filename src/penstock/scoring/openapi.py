@@ -120,6 +120,8 @@ def _scoring(
 
 def _examples(signature: Signature) -> dict[str, Any]:
     rows = json_schema.example(signature)
+    if rows is None:
+        return {}
     if signature.layout == "tensors":
         return {"inputs": {"inputs": rows}}
     examples = {"data": {"data": rows}}
@@ -153,14 +155,16 @@ def _schemas(model: Model, version: str, write: Any) -> dict[str, Schema]:
         "params": {"type": "object", "description": "Handed to the model."},
         "method": {"type": "string", "enum": list(model.methods), "default": model.methods[0]},
     }
-    example = next(iter(_examples(signature).values()))
+    service_input: Schema = {
+        "type": "object",
+        "description": "Exactly one of the keys that hold rows; params and method may stand beside it.",
+        "properties": keys,
+    }
+    examples = _examples(signature)
+    if examples:
+        service_input["example"] = next(iter(examples.values()))
     return {
-        "ServiceInput": {
-            "type": "object",
-            "description": "Exactly one of the keys that hold rows; params and method may stand beside it.",
-            "properties": keys,
-            "example": example,
-        },
+        "ServiceInput": service_input,
         "Record": json_schema.record(signature, version),
         "ServiceOutput": json_schema.output(signature, model.methods[0], version),
         "ErrorResponse": {
@@ -236,11 +240,12 @@ class _OpenApi3:
         content: dict[str, Any] = {
             accept.JSON: {
                 "schema": self.ref("ServiceInput"),
-                "examples": {name: {"value": value} for name, value in examples.items()},
             },
             accept.CSV: {"schema": {"type": "string"}},
             accept.ARROW: {"schema": {"type": "string", "format": "binary"}},
         }
+        if examples:
+            content[accept.JSON]["examples"] = {name: {"value": value} for name, value in examples.items()}
         operation["requestBody"] = {"required": True, "description": "What to score.", "content": content}
 
     def document(self, version: str, info: Any, paths: Any, schemas: Any) -> dict[str, Any]:

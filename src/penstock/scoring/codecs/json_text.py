@@ -18,8 +18,13 @@ except ImportError:  # the deployment's environment need not bring it
     orjson = None  # type: ignore[assignment] # its absence is a value here
 
 
+# Made once: `json.dumps` with any option makes its encoder anew each time.
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_decode = json.JSONDecoder().decode
+
+
 def _standard_loads(body: bytes) -> Any:
-    return json.loads(body)
+    return _decode(str(body, "utf-8"))
 
 
 quick_loads: Callable[[bytes], Any] = orjson.loads if orjson is not None else _standard_loads
@@ -53,9 +58,9 @@ def dumps(value: Any) -> bytes:
         except TypeError:
             pass  # integers beyond 64 bits, keys that are no strings, lone surrogates
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        return _encode(value).encode()
     except ValueError:
-        return json.dumps(_finite(value), separators=(",", ":")).encode()
+        return _encode(_finite(value)).encode()
 
 
 def _finite(value: Any) -> Any:
