@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 from penstock.scoring.interface import Field
 
 
-def names(fields: Sequence[Field]) -> Sequence[str]:
-    """The names of the columns whose dtype is ``category``."""
-    return [field.name for field in fields if field.dtype == "category"]
+def of(fields: Sequence[Field]) -> dict[str, tuple[Any, ...]]:
+    """The columns whose dtype is ``category``, with the categories of training as far as they are known."""
+    return {field.name: field.categories or () for field in fields if field.dtype == "category"}
 
 
-def as_categories(table: Any, columns: Sequence[str]) -> Any:
-    """`table` with `columns` as categoricals of the values they hold.
+def as_categories(table: Any, columns: Mapping[str, tuple[Any, ...]]) -> Any:
+    """`table` with `columns` as categoricals: the categories of training, then what else occurs.
 
-    The categories of training are left to the library, which maps them itself: it alone knows what an unseen
-    one means (LightGBM: missing; XGBoost: an error).
+    What an unseen category means is left to the library, which maps categories itself (LightGBM: missing;
+    XGBoost: an error).
     """
     import pandas as pd
 
-    changed = {
-        name: pd.Categorical(table[name])
-        for name in columns
-        if name in table.columns and str(table[name].dtype) != "category"
-    }
+    changed = {}
+    for name, known in columns.items():
+        if name in table.columns and str(table[name].dtype) != "category":
+            seen = set(known)
+            values = table[name]
+            unseen = [value for value in values.dropna().unique() if value not in seen]
+            changed[name] = pd.Categorical(values, categories=[*known, *unseen])
     return table.assign(**changed) if changed else table

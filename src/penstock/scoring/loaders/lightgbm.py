@@ -4,7 +4,7 @@ the probability of the second class. Runs in workers: Python 3.8; lightgbm, and 
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
 
 from penstock.errors import ModelError
 from penstock.scoring.interface import Field, Signature
@@ -39,7 +39,7 @@ def adopt(booster: Any, *, name: str, notes: tuple[str, ...] = ()) -> LoadedMode
     else:
         named = [Field(name, field.dtype, categories=field.categories) for name, field in zip(names, fields)]
         signature = Signature("table", tuple(named), (), "the booster's feature names")
-    score, methods = _scorer(booster, categories.names(signature.inputs))
+    score, methods = _scorer(booster, categories.of(signature.inputs))
     rows = probing.rows(signature, _PROBE_ROWS)
     if rows is not None:
         outputs = probing.outputs(score, methods, rows)
@@ -77,7 +77,7 @@ def columns(booster: Any, count: int) -> list[Field]:
     return fields
 
 
-def _scorer(booster: Any, categorical: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
+def _scorer(booster: Any, categorical: Mapping[str, tuple[Any, ...]]) -> tuple[Any, tuple[str, ...]]:
     count = threads.count()
     objective = re.search(r"^objective=(\w+)", booster.model_to_string(num_iteration=1), re.MULTILINE)
     kind = objective.group(1) if objective else ""

@@ -61,7 +61,7 @@ def classes(head: bytes, limit: int = 200) -> list[tuple[str, str]]:
 def top_class(head: bytes) -> tuple[str, str] | None:
     """The class of the pickled object itself; None when it is a plain dict, list or the like."""
     for opcode, _, _ in _operations(head):
-        if opcode in ("EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE"):
+        if opcode in ("EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "DICT", "LIST"):
             return None
         if opcode in ("GLOBAL", "STACK_GLOBAL", "INST"):
             break

@@ -56,7 +56,8 @@ def adopt(
         return xgboost.adopt(loaded, name=name, notes=notes)
     if estimators.kind(loaded) == "Booster" and estimators.library(loaded) == "lightgbm":
         return lightgbm.adopt(loaded, name=name, notes=notes)
-    methods = tuple(method for method in METHODS if callable(getattr(loaded, method, None)))
+    is_class = isinstance(loaded, type)
+    methods = tuple(m for m in METHODS if not is_class and callable(getattr(loaded, m, None)))
     if "predict" not in methods:
         raise _cannot_predict(loaded, path)
     notes += estimators.use_one_thread(loaded)
@@ -68,7 +69,7 @@ def adopt(
     if known:
         forests.speed_up(loaded)
         accepts_array = signature.layout == "table" and _forget_names(loaded, signature)
-    score = _score(loaded, methods, categories.names(signature.inputs), as_array=accepts_array)
+    score = _score(loaded, methods, categories.of(signature.inputs), as_array=accepts_array)
     if known:
         signature = _probed(loaded, signature, methods, score)
     return LoadedModel(
@@ -84,7 +85,9 @@ def adopt(
     )
 
 
-def _score(loaded: Any, methods: Sequence[str], categorical: Sequence[str], *, as_array: bool) -> Score:
+def _score(
+    loaded: Any, methods: Sequence[str], categorical: Mapping[str, tuple[Any, ...]], *, as_array: bool
+) -> Score:
     bound: dict[str, Callable[[Any], Any]] = {method: getattr(loaded, method) for method in methods}
 
     def plain(method: str, data: Any, params: Mapping[str, Any]) -> Any:

@@ -134,9 +134,7 @@ def _model(
     )
 
 
-def _probed(
-    run: batches.Run, score: Any, signature: Signature, fixed: int | None
-) -> tuple[Signature, bool]:
+def _probed(run: batches.Run, score: Any, signature: Signature, fixed: int | None) -> tuple[Signature, bool]:
     """`signature` with outputs and sample from a first call, and whether rows are proven independent."""
     for size in _FREE_SIZES:
         # Made-up rows may not suit; real ones are the callers'.

@@ -51,7 +51,7 @@ def adopt(booster: Any, *, name: str, notes: tuple[str, ...] = ()) -> LoadedMode
     if names:
         signature = Signature("table", tuple(_named(names, fields)), (), "the booster's feature_names")
     objective, classes = _objective(booster)
-    scorer = _Scorer(booster, categories.names(signature.inputs), classes)
+    scorer = _Scorer(booster, categories.of(signature.inputs), classes)
     rows = probing.rows(signature, _PROBE_ROWS)
     if rows is not None:
         scorer.prove_inplace(rows)
@@ -132,7 +132,7 @@ class _Scorer:
     """Calls a Booster. `inplace_predict` saves building a DMatrix, half of the time for one row; it is used
     only where it proved to give the same."""
 
-    def __init__(self, booster: Any, categorical: Sequence[str], classes: int) -> None:
+    def __init__(self, booster: Any, categorical: Mapping[str, tuple[Any, ...]], classes: int) -> None:
         import xgboost
 
         self._booster = booster
