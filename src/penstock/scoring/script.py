@@ -23,6 +23,7 @@ from penstock.scoring import (
     script_logging,
     script_outputs,
     script_settings,
+    script_warnings,
     swagger,
 )
 from penstock.scoring.compat import finder
@@ -49,9 +50,10 @@ def open_script(manifest: Manifest) -> ScriptScorer:
     settings = script_settings.read_settings(directory, environ)
     finder.install()
     script_logging.configure(directory, os.path.dirname(manifest.code.script), settings.log_level)
-    script = script_loading.load_script(directory, manifest.code.script, settings)
-    script_loading.run_init(script, directory, settings)
-    return ScriptScorer(script, settings, directory)
+    with script_warnings.version_clashes() as clashes:
+        script = script_loading.load_script(directory, manifest.code.script, settings)
+        script_loading.run_init(script, directory, settings)
+    return ScriptScorer(script, settings, directory, notes=tuple(clashes))
 
 
 class ScriptScorer:
@@ -61,10 +63,13 @@ class ScriptScorer:
     fork_safe = False
     """``init`` may have started threads, opened connections or a device: no child may inherit those."""
 
-    def __init__(self, script: Script, settings: ScriptSettings, code_directory: str) -> None:
+    def __init__(
+        self, script: Script, settings: ScriptSettings, code_directory: str, notes: tuple[str, ...] = ()
+    ) -> None:
         self._script = script
         self._settings = settings
         self._code_directory = code_directory
+        self._notes = notes
         self._run = script.run
         self._timeout_ms = settings.scoring_timeout_ms
         self._wants_request_headers = script.wants_request_headers
@@ -85,7 +90,7 @@ class ScriptScorer:
             wants_headers=self._wants_request_headers
             or self._flask is not None
             or self._script.mode == "raw",
-            notes=notes,
+            notes=(*self._notes, *notes),
         )
 
     def score(self, requests: list[Request]) -> list[Reply]:

@@ -19,7 +19,7 @@ Reader = Callable[[Request], Dict[str, Any]]
 """Keyword arguments for ``run``, without ``request_headers``; raises `Refusal`."""
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault
+class Refusal(Exception):
     """A request that never reaches ``run``; `status` and `message` go to the caller."""
 
     def __init__(self, status: int, message: str) -> None:

@@ -57,6 +57,8 @@ def flask_reply(response: Any) -> Reply:
     """A Flask response, its body read to the end (a generator too), its headers in order."""
     headers: list[tuple[str, str]] = []
     content_type = ""
+    # send_file() marks its response so that a server may pass the file on; here it is read.
+    response.direct_passthrough = False
     try:
         body = response.get_data()
     finally:

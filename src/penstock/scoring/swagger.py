@@ -46,11 +46,9 @@ def _schemas(run: Callable[..., Any]) -> tuple[Any, Any, list[str] | None]:
     if not script_loading.is_schema_decorated(run):
         return _UNKNOWN, _UNKNOWN, None
     schema_util = script_loading.schema_registry()
-    return (
-        schema_util.get_input_schema(run),
-        schema_util.get_output_schema(run),
-        list(schema_util.get_supported_versions(run)),
-    )
+    # inference-schema before 1.2 knows Swagger 2 only, and no question about it.
+    supported = getattr(schema_util, "get_supported_versions", lambda _: ["2.0"])
+    return schema_util.get_input_schema(run), schema_util.get_output_schema(run), list(supported(run))
 
 
 def _users_page(code_directory: str, files: tuple[str, ...], notes: list[str]) -> Any | None:
