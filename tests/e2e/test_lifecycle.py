@@ -210,6 +210,15 @@ def run(raw_data):
     assert "over the limit" in server.log
 
 
+def test_a_limit_that_no_worker_can_keep_is_told_and_does_no_harm(tmp_path: Path) -> None:
+    with serving(*_code(tmp_path, ECHO), "--memory-limit", "1MB") as server:
+        until(lambda: "too low" in server.log, "the warning")
+        [worker] = server.processes("worker")
+        for n in range(20):
+            assert server.score({"n": n}).status == 200
+        assert [process.pid for process in server.processes("worker")] == [worker.pid]
+
+
 def test_a_full_queue_is_told_at_once(tmp_path: Path) -> None:
     with serving(*_code(tmp_path, ECHO), "--max-queue", "3") as server:
         threads = [

@@ -138,7 +138,9 @@ class Fleet:
         return self.reconcile(now)
 
     def load_failed(self, generation: int, failure: dict[str, str], now: float) -> list[Action]:
-        """Model or script cannot be loaded."""
+        """Model or script cannot be loaded. Told once where it ends the start, though every worker may say it."""
+        if self.given_up:
+            return []
         actions = [Action("report", generation=generation, failure=failure)]
         if generation == self.candidate:
             return actions + self._abandon_candidate("it could not be loaded") + self.reconcile(now)

@@ -99,6 +99,8 @@ class Supervisor:
         self._kill_reasons: dict[int, str] = {}
         self._partial: dict[Any, bytes] = {}
         self._short_lives = 0
+        self._grew_from: dict[int, int] = {}
+        self._limit_is_hopeless = False
 
     def run(self) -> int:
         """Serve until told to stop or until nothing can be served; the exit code."""
@@ -115,7 +117,7 @@ class Supervisor:
             self._url = f"http://{'localhost' if host in ('127.0.0.1', '::1') else host}:{port}"
             self._take_signals()
             for note in self._launch.notes:
-                self._log("warning", note)
+                self._log("info", note)
             watch = changes.Watch(self._launch.reload_paths) if self._launch.reload else None
             try:
                 self._start_gateway()
@@ -327,6 +329,7 @@ class Supervisor:
     def _worker_exited(self, pid: int, status: int, now: float) -> None:
         state = self._fleet.workers.get(pid)
         reason = self._kill_reasons.pop(pid, "")
+        self._grew_from.pop(pid, None)
         if state is not None and state.phase != fleet.RETIRING and not self._draining_until:
             how = _how_it_ended(status)
             self._log("warning", f"worker {pid} ended: {reason or how}; replacing it", worker=pid)
@@ -389,18 +392,35 @@ class Supervisor:
             if self._is_stuck(child.process.pid):
                 self._log("warning", "the nursery was stopped; replacing it", generation=generation)
                 child.process.kill()
-        limit = self._launch.manifest.settings.memory_limit_mb * 1024 * 1024
+        limit = self._launch.manifest.settings.memory_limit_mb * 2**20
         for pid, state in list(self._fleet.workers.items()):
             if self._is_stuck(pid):
                 self._kill(pid, "was stopped")
-            elif limit and state.phase == fleet.SERVING and (used := processes.resident_bytes(pid)) > limit:
+            elif limit and state.phase == fleet.SERVING:
+                self._hold_to_memory(pid, limit, now)
+
+    def _hold_to_memory(self, pid: int, limit: int, now: float) -> None:
+        used = processes.resident_bytes(pid)
+        if used <= limit:
+            self._grew_from[pid] = used
+            return
+        if pid not in self._grew_from:
+            # It was over the limit when it joined, and so would be every other: replacing it is no cure.
+            if not self._limit_is_hopeless:
+                self._limit_is_hopeless = True
                 self._log(
                     "warning",
-                    f"worker {pid} holds {used // 2**20} MB, over the limit of {limit // 2**20} MB; replacing it",
-                    worker=pid,
+                    f"a worker that has only loaded holds {used // 2**20} MB: the memory limit of "
+                    f"{limit // 2**20} MB is too low to hold workers to",
                 )
-                self._count_restart("memory")
-                self._do(self._fleet.worn(pid, now))
+            return
+        self._log(
+            "warning",
+            f"worker {pid} holds {used // 2**20} MB, over the limit of {limit // 2**20} MB; replacing it",
+            worker=pid,
+        )
+        self._count_restart("memory")
+        self._do(self._fleet.worn(pid, now))
 
     def _is_stuck(self, pid: int) -> bool:
         """Suspended at two looks in a row: a debugger's brief stop is no reason to kill."""

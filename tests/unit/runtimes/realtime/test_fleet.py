@@ -177,6 +177,7 @@ def test_a_load_that_fails_before_anything_served_ends_the_start() -> None:
     world = World(2)
     world.perform(world.fleet.load_failed(1, FAILURE, world.now))
     assert world.gave_up
+    assert not world.fleet.load_failed(1, FAILURE, world.now), "every worker says it; it is told once"
 
 
 def test_a_worker_that_dies_young_again_and_again_is_restarted_ever_later() -> None:
