@@ -206,8 +206,8 @@ def test_the_door_costs_a_few_microseconds(tmp_path):
     run = scorer._run
     through = min(timeit.repeat(lambda: scorer.score(requests), number=2000, repeat=7)) / 2000
     alone = min(timeit.repeat(lambda: run(data=text), number=2000, repeat=7)) / 2000
-    # Three times what was measured on a quiet core (3 microseconds): machines under test are not quiet.
-    assert through - alone < 10e-6
+    # 3 microseconds beside the 1.4 of this run, on a quiet core; cores under test are not quiet.
+    assert through - alone < 6 * alone
 
 
 def test_a_version_clash_at_start_becomes_a_note(tmp_path):

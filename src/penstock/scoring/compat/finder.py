@@ -22,6 +22,7 @@ MODULES: dict[str, str] = {
     "azureml.contrib.services.aml_request": "aml_request",
     "azureml.contrib.services.aml_response": "aml_response",
     "azureml.core.model": "model",
+    "azureml.monitoring": "model_data_collector",
     "azureml_inference_server_http.api.aml_request": "aml_request",
     "azureml_inference_server_http.api.aml_response": "aml_response",
     "azureml_inference_server_http.log_config": "log_config",

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from penstock.kit import context
-from penstock.scoring.compat import model, monitoring
+from penstock.scoring.compat import model, model_data_collector, monitoring
 from penstock.scoring.compat.monitoring_context import BasicCorrelationContext
 
 pd = pytest.importorskip("pandas")
@@ -98,3 +98,24 @@ def test_a_model_that_is_not_there(tmp_path, monkeypatch):
         model.Model.get_model_path("m")
     with pytest.raises(NotImplementedError, match="azureml-core"):
         model.Model("ws", name="m")
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        ([1, 2], ["1,2"]),
+        ([[1, 2], [3, 4]], ["1,2", "3,4"]),
+        (pd.DataFrame({"a": [1], "b": ["x,y"]}), ['1,"x,y"']),
+        (pd.DataFrame({"a": [1, 2], "b": [3, 4]}).to_numpy(), ["1,3", "2,4"]),
+    ],
+)
+def test_the_older_collector_appends_rows(tmp_path, data, lines):
+    collector = model_data_collector.ModelDataCollector("m", designation="inputs", feature_names=["a", "b"])
+    collector.collect(data, "tie")
+    collector.collect([7, 8])
+    (path,) = tmp_path.rglob("data.csv")
+    written = path.read_text().splitlines()
+    assert written[0] == "$Timestamp,$RequestId,$CorrelationId,a,b"
+    assert [line.split(",tie,")[1] for line in written[1:-1]] == lines
+    assert written[-1].endswith(",7,8")
+    assert path.relative_to(tmp_path).parts[4:8] == ("local", "m", "1", "inputs")
