@@ -99,7 +99,7 @@ class Supervisor:
         self._kill_reasons: dict[int, str] = {}
         self._partial: dict[Any, bytes] = {}
         self._short_lives = 0
-        self._grew_from: dict[int, int] = {}
+        self._born_with: dict[int, int] = {}
         self._limit_is_hopeless = False
 
     def run(self) -> int:
@@ -273,6 +273,7 @@ class Supervisor:
             if event == "log":
                 self._relay(message)
             elif event == "joined":
+                self._born_with.setdefault(message["pid"], processes.resident_bytes(message["pid"]))
                 self._do(self._fleet.joined(message["pid"], now))
                 self._announce(message)
             elif event == "overstayed":
@@ -329,7 +330,7 @@ class Supervisor:
     def _worker_exited(self, pid: int, status: int, now: float) -> None:
         state = self._fleet.workers.get(pid)
         reason = self._kill_reasons.pop(pid, "")
-        self._grew_from.pop(pid, None)
+        self._born_with.pop(pid, None)
         if state is not None and state.phase != fleet.RETIRING and not self._draining_until:
             how = _how_it_ended(status)
             self._log("warning", f"worker {pid} ended: {reason or how}; replacing it", worker=pid)
@@ -402,25 +403,23 @@ class Supervisor:
     def _hold_to_memory(self, pid: int, limit: int, now: float) -> None:
         used = processes.resident_bytes(pid)
         if used <= limit:
-            self._grew_from[pid] = used
             return
-        if pid not in self._grew_from:
+        if self._born_with.get(pid, 0) <= limit:
+            self._log(
+                "warning",
+                f"worker {pid} holds {used // 2**20} MB, over the limit of {limit // 2**20} MB; replacing it",
+                worker=pid,
+            )
+            self._count_restart("memory")
+            self._do(self._fleet.worn(pid, now))
+        elif not self._limit_is_hopeless:
             # It was over the limit when it joined, and so would be every other: replacing it is no cure.
-            if not self._limit_is_hopeless:
-                self._limit_is_hopeless = True
-                self._log(
-                    "warning",
-                    f"a worker that has only loaded holds {used // 2**20} MB: the memory limit of "
-                    f"{limit // 2**20} MB is too low to hold workers to",
-                )
-            return
-        self._log(
-            "warning",
-            f"worker {pid} holds {used // 2**20} MB, over the limit of {limit // 2**20} MB; replacing it",
-            worker=pid,
-        )
-        self._count_restart("memory")
-        self._do(self._fleet.worn(pid, now))
+            self._limit_is_hopeless = True
+            self._log(
+                "warning",
+                f"a worker that has only loaded holds {self._born_with[pid] // 2**20} MB: the memory limit of "
+                f"{limit // 2**20} MB is too low to hold workers to",
+            )
 
     def _is_stuck(self, pid: int) -> bool:
         """Suspended at two looks in a row: a debugger's brief stop is no reason to kill."""
