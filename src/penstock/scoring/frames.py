@@ -68,6 +68,8 @@ class Frames:
                     return None
                 grid.extend(found)
                 counts.append(len(found))
+            if len(grid) > rows.MOST_SHARED and len(counts) > 1:
+                return None
             data = self._data(grid)
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError, errors.InputError):
             return None

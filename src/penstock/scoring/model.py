@@ -2,8 +2,8 @@
 
 Order of work for a frame: plain requests the quick way (`frames`); else each is decoded by its codec, those
 of like layout are joined, the model is called once, the result is cut at the row counts and encoded. A call
-that fails is repeated for each request alone, so that only the culprit hears of it. A result whose rows are
-not as many as went in is never cut. Runs in workers: Python 3.8.
+that fails is repeated for its halves, down to single requests, so that only the culprit hears of it. A result
+whose rows are not as many as went in is never cut. Runs in workers: Python 3.8.
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ from penstock.scoring import frames, openapi, rows, statuses, tables
 from penstock.scoring.codecs import registry
 from penstock.scoring.codecs.interface import UNCOUNTED, Call, Codec
 from penstock.scoring.interface import Description, Model, Reply, Request
-
-MOST_SHARED_ROWS = 8192
-"""Requests share a call up to this many rows; a larger one gains nothing by company, and delays it."""
 
 FAILED = "The model failed. Check the logs for more info."
 
@@ -124,12 +121,12 @@ class ModelScorer:
         open_groups: dict[Any, tuple[list[_Pending], int]] = {}
         for member in pending:
             call = member.call
-            if not self._model.row_independent or not 0 < call.rows < MOST_SHARED_ROWS:
+            if not self._model.row_independent or not 0 < call.rows < rows.MOST_SHARED:
                 yield [member]
                 continue
             key = (call.method, repr(sorted(call.params.items())), rows.layout(call.data))
             group, size = open_groups.get(key, ([], 0))
-            if size + call.rows > MOST_SHARED_ROWS:
+            if size + call.rows > rows.MOST_SHARED:
                 yield group
                 group, size = [], 0
             group.append(member)
@@ -138,11 +135,15 @@ class ModelScorer:
             yield group
 
     def _score_group(self, group: Sequence[_Pending]) -> list[Reply]:
-        if len(group) > 1:
-            shared = self._score_shared(group)
-            if shared is not None:
-                return shared
-        return [self._score_alone(member) for member in group]
+        """One call for all. Where that fails, one for each half, and so on down to the culprit: a client that
+        sends bad values must not cost everybody the shared call."""
+        if len(group) == 1:
+            return [self._score_alone(group[0])]
+        shared = self._score_shared(group)
+        if shared is not None:
+            return shared
+        middle = len(group) // 2
+        return self._score_group(group[:middle]) + self._score_group(group[middle:])
 
     def _score_shared(self, group: Sequence[_Pending]) -> list[Reply] | None:
         """None when the shared call failed or its result cannot be cut: then nobody's rows are known."""

@@ -9,6 +9,9 @@ from typing import Any, Sequence
 
 from penstock.scoring import tables
 
+MOST_SHARED = 8192
+"""Requests share a call up to this many rows; a larger one gains nothing by company, and delays it."""
+
 
 def layout(data: Any) -> tuple[Any, ...]:
     """A key that is equal for data that may be joined without changing any of it: same kind, same column

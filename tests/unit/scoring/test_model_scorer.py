@@ -24,7 +24,8 @@ from penstock.bundle.manifest import Manifest, ModelSource
 from penstock.scoring import opening
 from penstock.scoring.interface import Field, Reply, Request, Signature
 from penstock.scoring.loaders import sklearn as sklearn_loader
-from penstock.scoring.model import FAILED, MOST_SHARED_ROWS, ModelScorer
+from penstock.scoring.model import FAILED, ModelScorer
+from penstock.scoring.rows import MOST_SHARED
 
 CSV = ("Content-Type", "text/csv")
 WIDTH = 3
@@ -163,6 +164,22 @@ def test_only_the_culprit_hears_of_an_error(people: ModelScorer, capsys: pytest.
     assert "request id-7: predict refused its input: ValueError: Input X contains NaN. (validation.py:" in log
 
 
+def test_one_culprit_costs_few_calls() -> None:
+    def answer(data: Any) -> Any:
+        if (data[:, 0] == 13).any():
+            raise ValueError("unlucky")
+        return data[:, 0]
+
+    model = Scripted(answer)
+    replies = ModelScorer(model).score(
+        [post(rows(13 if index == 21 else index + 100)) for index in range(32)]
+    )
+    expected: list[Any] = [(200, [index + 100.0]) for index in range(32)]
+    expected[21] = (400, "The model refused its input: unlucky")
+    assert [told(reply) for reply in replies] == expected
+    assert len(model.calls) <= 2 + 2 * 5
+
+
 def test_a_model_that_raises_is_logged_with_the_requests_id(capsys: pytest.CaptureFixture[str]) -> None:
     def answer(data: Any) -> Any:
         if (data[:, 0] == 13).any():
@@ -236,13 +253,14 @@ def test_no_rows_is_no_call() -> None:
     assert scorer.score([post({"data": []}, path="/invocations")])[0].body == b'{"predictions":[]}'
 
 
-def test_large_requests_are_called_alone() -> None:
+@pytest.mark.parametrize("key", ["data", "inputs"])
+def test_large_requests_are_called_alone(key: str) -> None:
     model = Scripted(lambda data: data[:, 0])
-    many = {"inputs": [[1, 0, 0]] * MOST_SHARED_ROWS}
-    few = {"inputs": [[2, 0, 0]] * (MOST_SHARED_ROWS // 2 + 1)}
-    replies = ModelScorer(model).score([post(few), post(many), post(few), post({"inputs": [[3, 0, 0]]})])
+    many = {key: [[1, 0, 0]] * MOST_SHARED}
+    few = {key: [[2, 0, 0]] * (MOST_SHARED // 2 + 1)}
+    replies = ModelScorer(model).score([post(few), post(many), post(few), post({key: [[3, 0, 0]]})])
     assert [json.loads(reply.body)[0] for reply in replies] == [2, 1, 2, 3]
-    assert sorted(model.calls) == [MOST_SHARED_ROWS // 2 + 1, MOST_SHARED_ROWS // 2 + 2, MOST_SHARED_ROWS]
+    assert sorted(model.calls) == [MOST_SHARED // 2 + 1, MOST_SHARED // 2 + 2, MOST_SHARED]
 
 
 @pytest.mark.parametrize(
