@@ -13,6 +13,8 @@ import sys
 import traceback
 from typing import Iterator
 
+from penstock.scoring.compat import finder
+
 TREE_LINE_LIMIT = 200
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -24,6 +26,8 @@ _DISTRIBUTIONS = {
     "yaml": "pyyaml",
     "skimage": "scikit-image",
     "bs4": "beautifulsoup4",
+    "azureml": "azureml-core",
+    "azureml.ai.monitoring": "azureml-ai-monitoring",
     "dateutil": "python-dateutil",
     "dotenv": "python-dotenv",
     "jwt": "pyjwt",
@@ -34,7 +38,6 @@ _DISTRIBUTIONS = {
     "google.protobuf": "protobuf",
     "azure.storage.blob": "azure-storage-blob",
     "azure.identity": "azure-identity",
-    "azureml.core": "azureml-core",
     "OpenSSL": "pyopenssl",
     "faiss": "faiss-cpu",
     "sentence_transformers": "sentence-transformers",
@@ -107,6 +110,8 @@ def hint_for(error: BaseException, *, code_directory: str, model_directory: str)
     """The next step for whoever wrote the script, or an empty string where we know none."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         return _missing_module(error.name, code_directory)
+    if isinstance(error, ImportError):
+        return _broken_import(error)
     if isinstance(error, FileNotFoundError) and error.filename:
         return _missing_file(os.fspath(_text(error.filename)), model_directory)
     if isinstance(error, KeyError) and error.args and error.args[0] == "AZUREML_MODEL_DIR":
@@ -128,18 +133,34 @@ def _missing_module(name: str, code_directory: str) -> str:
     inside = _find_module(top, code_directory)
     if inside:
         return f"{inside} in the code directory is not found: only the code directory itself is on the import path."
-    if top != name and _importable(top):
+    package = _package_of(name)
+    if not package and top != name and _installed(top):
         return (
             f"{top} is installed ({_version(top)}), but has no {name}: the script, or a pickle that it loads, was "
             "made with another version. Pin the version that it was made with in the conda file or requirements."
         )
-    package = next(
-        (_DISTRIBUTIONS[key] for key in (name, top) if key in _DISTRIBUTIONS), top.replace("_", "-")
-    )
     return (
-        f"Add {package} to the environment's conda file (under pip:) or requirements; it is imported as {name}. "
-        f"The script runs on {sys.executable}."
+        f"Add {package or top.replace('_', '-')} to the environment's conda file (under pip:) or requirements; "
+        f"it is imported as {name}. The script runs on {sys.executable}."
     )
+
+
+def _broken_import(error: ImportError) -> str:
+    if ".so" in str(error) and "cannot open shared object" in str(error):
+        return "A library of the operating system is missing: install it on this machine or in the image."
+    own = (error.name or "").rpartition("penstock.scoring.compat.")[2]
+    foreign = next((name for name, module in finder.MODULES.items() if module == own), "")
+    if not foreign:
+        return ""
+    package = _package_of(foreign) or foreign.partition(".")[0].replace("_", "-")
+    return f"Penstock stands in for what scoring scripts use of {foreign}; for the rest add {package}."
+
+
+def _package_of(name: str) -> str:
+    """The PyPI name for an import name or the longest part of it that the table has; empty: none."""
+    parts = name.split(".")
+    prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((_DISTRIBUTIONS[prefix] for prefix in prefixes if prefix in _DISTRIBUTIONS), "")
 
 
 def _find_module(top: str, code_directory: str) -> str:
@@ -152,11 +173,13 @@ def _find_module(top: str, code_directory: str) -> str:
     return ""
 
 
-def _importable(top: str) -> bool:
+def _installed(top: str) -> bool:
+    """Whether `top` is a package of its own, not a name that several packages share."""
     try:
-        return top in sys.modules or importlib.util.find_spec(top) is not None
+        spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
         return False
+    return spec is not None and bool(spec.origin)
 
 
 def _version(top: str) -> str:

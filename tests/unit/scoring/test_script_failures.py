@@ -152,3 +152,25 @@ def test_a_timeout_that_is_no_number(tmp_path, value):
 def test_a_logging_json_that_cannot_be_used(tmp_path):
     (tmp_path / "logging.json").write_text('{"version": 7}')
     assert "logging.json" in failure(tmp_path, RUN).message
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("from azureml.core import Workspace", "for the rest add azureml-core"),
+        ("import azureml.core.run", "Add azureml-core"),
+        ("import azureml.train", "Add azureml-core"),
+        ("raise ModuleNotFoundError('no', name='azure.storage.blob._x')", "Add azure-storage-blob"),
+        ("raise ModuleNotFoundError('no', name='some_thing.part')", "Add some-thing"),
+        ("raise ImportError('libgomp.so.1: cannot open shared object file')", "operating system"),
+    ],
+)
+def test_imports_that_need_another_package(tmp_path, statement, said):
+    assert said in failure(tmp_path, statement + "\n" + RUN).hint
+
+
+def test_the_model_class_of_the_older_sdk_finds_models(tmp_path):
+    (tmp_path / "m.pkl").touch()
+    init = "from azureml.core import Model\ndef init():\n    Model.get_model_path('n')\n"
+    source = f"import os\nos.environ['AZUREML_MODEL_DIR'] = {str(tmp_path)!r}\n" + RUN
+    assert "m.pkl" in failure(tmp_path, source, init=init).message

@@ -21,6 +21,7 @@ MODULES: dict[str, str] = {
     "azureml.ai.monitoring.context": "monitoring_context",
     "azureml.contrib.services.aml_request": "aml_request",
     "azureml.contrib.services.aml_response": "aml_response",
+    "azureml.core": "core",
     "azureml.core.model": "model",
     "azureml.monitoring": "model_data_collector",
     "azureml_inference_server_http.api.aml_request": "aml_request",
