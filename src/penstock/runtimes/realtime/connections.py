@@ -4,13 +4,14 @@ httptools parses; the manners are ours: one request at a time is being answered 
 wait their turn; heads, bodies and patience are bounded; a slow reader stops being read from.
 
 Most clients send the same head again and again. A head that this connection has sent before means what it
-meant then, so a request that repeats it to the byte skips the parser and all that follows from headers:
-per-connection work instead of per-request work.
+meant then, so a request that repeats it, to the byte but for the digits of its length, skips the parser and all
+that follows from headers: per-connection work instead of per-request work.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -39,6 +40,10 @@ STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
 }
 _NO_MEMO = b"\0"
+_LENGTH = re.compile(rb"\r\ncontent-length: *(?=[0-9]+\r\n)", re.IGNORECASE)
+LENGTH_DIGITS = 5
+"""Bodies of up to so many digits of length are looked for behind a remembered head; larger ones take a while
+anyway."""
 
 
 class Incoming:
@@ -102,7 +107,7 @@ class Connection(asyncio.Protocol):
         "_keep_alive",
         "_lingering",
         "_memo",
-        "_memo_size",
+        "_memo_rest",
         "_parser",
         "_paused",
         "_pending",
@@ -130,7 +135,7 @@ class Connection(asyncio.Protocol):
         self.head_only = False
         self.extra = b""
         self._memo = _NO_MEMO
-        self._memo_size = 0
+        self._memo_rest = b""
         self._pending: deque[Incoming] | None = None
         self._paused = False
         self._write_blocked = False
@@ -169,16 +174,14 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """asyncio's."""
-        if (
-            data.startswith(self._memo)
-            and len(data) == self._memo_size
-            and self.entry is None
-            and not self._head_bytes
-            and not self._refused
-        ):
-            self._service.repeat(self, data[len(self._memo) :])
-        else:
-            self._parse(data)
+        if data.startswith(self._memo) and self.entry is None and not self._head_bytes and not self._refused:
+            start = len(self._memo)
+            end = data.find(b"\r", start, start + LENGTH_DIGITS + 1)
+            body = data[end + len(self._memo_rest) :]
+            if data.startswith(self._memo_rest, end) and data[start:end] == b"%d" % len(body):
+                self._service.repeat(self, body)
+                return
+        self._parse(data)
 
     def _parse(self, data: bytes) -> None:
         if self._refused:
@@ -287,9 +290,13 @@ class Connection(asyncio.Protocol):
 
     def remember(self, request: Incoming, meta: bytes, counts: metrics.Route) -> None:
         """Later requests with this very head may skip the parser; `meta` is what the worker is told of them."""
-        if request.head:
-            self._memo = request.head
-            self._memo_size = len(request.head) + len(request.body)
+        head = request.head
+        if not head:
+            return
+        start = _LENGTH.search(head)
+        if start is not None and len(request.body) < 10**LENGTH_DIGITS <= self._service.max_body_bytes:
+            self._memo = head[: start.end()]
+            self._memo_rest = head[head.index(b"\r", start.end()) :]
             self.memo = (meta, self.extra, counts)
 
     # Answers out

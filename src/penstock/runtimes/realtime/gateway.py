@@ -24,10 +24,10 @@ import uvloop
 
 from penstock.bundle.launch import Launch
 from penstock.kit import channels
-from penstock.runtimes.realtime import connections, dispatch, links, metrics
+from penstock.runtimes.realtime import connections, dispatch, links, messages, metrics
 from penstock.runtimes.realtime.connections import Connection, Incoming
 from penstock.runtimes.realtime.protocols import azureml, cors
-from penstock.runtimes.realtime.routes import Answer, Routes
+from penstock.runtimes.realtime.routes import METRICS_PATH, SCORE_PATH, Answer, Routes
 
 SWEEP_S = 0.02
 PATIENCE_S = 1.0
@@ -126,7 +126,7 @@ class Gateway:
         trace = fields.get(b"traceid")
         plain = sent == (None, None, None) and trace is None
         fresh = self._fresh_id()
-        path = request.target.partition(b"?")[0]
+        path = self.routes.strip_prefix(request)
         if self._cors is not None:
             connection.extra = cors.block(
                 self._cors,
@@ -157,9 +157,7 @@ class Gateway:
             self._control(connection, request, ids, began, authorized=authorized)
             return
         if self._wants_headers or not self._is_plain(request, path):
-            meta = b"\n".join(
-                [b"", request.method, request.target, *(x for pair in request.headers for x in pair)]
-            )
+            meta = messages.meta_of(request.method, request.target, request.headers)
         else:
             meta = b""
         if plain:
@@ -175,7 +173,7 @@ class Gateway:
         fields = request.fields
         return (
             request.method == b"POST"
-            and request.target == path == self.routes.score_path
+            and request.target == path == SCORE_PATH
             and fields.get(b"content-type", JSON_TYPES[0]).lower() in JSON_TYPES
             and fields.get(b"accept", _PLAIN_ACCEPT[0]) in _PLAIN_ACCEPT
             and b"content-encoding" not in fields
@@ -212,10 +210,10 @@ class Gateway:
             self._loop.call_later(SWEEP_S, self._sweep)
 
     def _wake(self) -> None:
-        # After everything that has arrived is read: what came together goes together.
+        # Two turns of the loop on, when everything that has arrived is read: what came together goes together.
         if not self._pumping:
             self._pumping = True
-            self._loop.call_soon(self._pump)
+            self._loop.call_soon(self._loop.call_soon, self._pump)
 
     def _pump(self) -> None:
         self._pumping = False
@@ -244,7 +242,7 @@ class Gateway:
         self, connection: Connection, request: Incoming, ids: bytes, began: float, *, authorized: bool
     ) -> None:
         path, _, query = request.target.partition(b"?")
-        if path == self.routes.metrics_path and request.method in (b"GET", b"HEAD"):
+        if path == METRICS_PATH and request.method in (b"GET", b"HEAD"):
             # Its first page imports prometheus_client: in a thread, so that nobody else waits for it.
             accept = request.fields.get(b"accept", b"").decode("latin-1")
             counts = self.metrics.metrics

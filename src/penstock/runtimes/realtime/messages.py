@@ -49,15 +49,18 @@ def hello(about: dict[str, Any]) -> bytes:
     return frame(HELLO, json.dumps(about).encode())
 
 
-def meta_of(request_id: bytes, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The meta of a request that is more than a plain JSON POST to ``/score``.
+def meta_of(method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The meta, but for the request id that goes before it, of a request that is more than a plain JSON POST
+    to ``/score``.
 
-    Neither target nor headers can hold a line feed: the HTTP parser refuses such requests.
+    Neither target nor headers can hold a line feed: the HTTP parser refuses such requests. The value of
+    ``Content-Length`` is left out, so that requests that differ in nothing else have the same meta; the
+    reader knows it.
     """
-    lines = [request_id, method, target]
+    lines = [b"", method, target]
     for name, value in headers:
         lines.append(name)
-        lines.append(value)
+        lines.append(b"" if name.lower() == b"content-length" else value)
     return b"\n".join(lines)
 
 
@@ -67,14 +70,11 @@ def request_of(meta: bytes, body: bytes) -> Request:
         return Request(body)
     lines = meta.decode("latin-1").split("\n")
     path, _, query = lines[2].partition("?")
-    return Request(
-        body,
-        id=lines[0],
-        method=lines[1],
-        path=path,
-        query=query,
-        headers=list(zip(lines[3::2], lines[4::2])),
-    )
+    headers = list(zip(lines[3::2], lines[4::2]))
+    for index, (name, value) in enumerate(headers):
+        if not value and name.lower() == "content-length":
+            headers[index] = (name, str(len(body)))
+    return Request(body, id=lines[0], method=lines[1], path=path, query=query, headers=headers)
 
 
 def head_of(reply: Reply) -> bytes:

@@ -85,23 +85,23 @@ class Nursery:
     def _spawn(self, not_the_childs: list[int]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
+        nursery = os.getpid()
         pid = os.fork()
         if pid == 0:
             for fd in not_the_childs:
                 os.close(fd)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._be_a_worker()
+            self._be_a_worker(nursery)
         self._workers.append(pid)
         self._channel.send({"event": "spawned", "pid": pid, "generation": self._generation})
 
-    def _be_a_worker(self) -> NoReturn:
+    def _be_a_worker(self, nursery: int) -> NoReturn:
         code = 1
         try:
             scorer = self._scorer or load(self._manifest, self._channel, self._generation)
             description = self._description or scorer.describe().to_json()
             about = {"generation": self._generation, "description": description}
-            nursery = os.getppid()
             worker.Worker(
                 scorer, gateway=self._gateway, about=about, alive=lambda: os.getppid() == nursery
             ).run()

@@ -17,6 +17,7 @@ from penstock.runtimes.realtime import metrics
 from penstock.runtimes.realtime.connections import Incoming
 from penstock.runtimes.realtime.protocols import openinference, pages
 
+SCORE_PATH, SCHEMA_PATH, DOCS_PATH, METRICS_PATH = b"/score", b"/swagger.json", b"/docs", b"/metrics"
 SCHEMA_VERSIONS = {"2": "2", "2.0": "2", "3": "3", "3.0": "3", "3.1": "3.1"}
 
 
@@ -49,26 +50,37 @@ class Routes:
     """The routes of one deployment. `describe` fills in what only a loaded worker knows."""
 
     def __init__(self, launch: Launch, counts: metrics.Metrics) -> None:
-        prefix = launch.path_prefix.rstrip("/").encode()
-        self.score_path = prefix + b"/score"
-        self.metrics_path = prefix + b"/metrics"
+        self._prefix = launch.path_prefix.rstrip("/").encode()
         self._counts = counts
         self._name = launch.manifest.name
         self._origin = f"http://{launch.host}:{launch.port}"
-        self._prefix = prefix.decode()
         self._has_keys = bool(launch.keys)
         self._metadata: Mapping[str, Any] | None = None
-        self._docs_path = prefix + b"/docs"
-        self._schema_path = prefix + b"/swagger.json"
-        self._healths = (b"/", prefix, prefix + b"/")
-        self._scoring = {self.score_path}
+        self._scoring = {SCORE_PATH}
         self._methods: tuple[bytes, ...] = (b"GET", b"POST", b"OPTIONS")
         if launch.manifest.code is None:
             # MLflow's clients post there.
-            self._scoring.add(prefix + b"/invocations")
+            self._scoring.add(b"/invocations")
             self._methods = (b"POST", b"OPTIONS")
-        self._inference = openinference.OpenInference(prefix=prefix)
+        self._inference = openinference.OpenInference()
         self._documents: Mapping[str, Any] = {}
+
+    def strip_prefix(self, request: Incoming) -> bytes:
+        """Take the prefix off `request`'s target; its path, without the query.
+
+        Routes answer without the prefix too: to azureml-inference-server-http it is only a word for the
+        schema pages, and probes are often set up without it.
+        """
+        target = request.target
+        prefix = self._prefix
+        if (
+            prefix
+            and target.startswith(prefix)
+            and target[len(prefix) : len(prefix) + 1] in (b"/", b"?", b"")
+        ):
+            target = target[len(prefix) :]
+            request.target = target if target.startswith(b"/") else b"/" + target
+        return request.target.partition(b"?")[0]
 
     def describe(self, description: dict[str, Any]) -> None:
         """Take over what a worker says of its scorer."""
@@ -87,9 +99,9 @@ class Routes:
 
     def is_open(self, path: bytes) -> bool:
         """Whether `path` needs no key: only what tells no more than that somebody is here."""
-        health = path in self._healths or path.startswith(self._inference.base + b"/health/")
+        health = path == b"/" or path.startswith(self._inference.base + b"/health/")
         # The page has a field for the key: a browser could not open it otherwise. Without one it tells no schema.
-        return health or path == self._docs_path
+        return health or path == DOCS_PATH
 
     def counts_of(self, path: bytes) -> metrics.Route:
         """Where a refusal of `path` is counted."""
@@ -109,14 +121,14 @@ class Routes:
             return Answer(reply.status, reply.body, counts=counts, head=reply.head)
         if path in self._scoring:
             return self._not_allowed(request.method, self._methods)
-        if path not in (self._schema_path, self._docs_path, *self._healths):
-            score = self.score_path.decode()
+        if path not in (SCHEMA_PATH, DOCS_PATH, b"/"):
+            score = (self._prefix + SCORE_PATH).decode()
             return Answer.refusal(404, f"There is nothing at {path.decode('latin-1')}; score at {score}.")
         if request.method not in (b"GET", b"HEAD"):
             return self._not_allowed(request.method, (b"GET", b"HEAD"))
-        if path in self._healths:
+        if path == b"/":
             return self._health(ready)
-        return self._schema(query) if path == self._schema_path else self._docs(authorized)
+        return self._schema(query) if path == SCHEMA_PATH else self._docs(authorized)
 
     def _not_allowed(self, method: bytes, allowed: tuple[bytes, ...]) -> Answer:
         names = ", ".join(name.decode() for name in allowed)
@@ -140,7 +152,7 @@ class Routes:
             (authorized and (self._documents.get("3.1") or self._documents.get("3"))) or {},
             name=self._name,
             origin=self._origin,
-            prefix=self._prefix,
+            prefix=self._prefix.decode(),
             requires_key=self._has_keys,
             inference=self._metadata if authorized else None,
         )

@@ -204,7 +204,7 @@ class Supervisor:
             self._launch.python, str(Path(penstock.__file__).parent), "penstock.runtimes.realtime.nursery"
         )
         try:
-            child = Child(argv, variables=launching.worker_variables(manifest, dict(os.environ)))
+            child = Child(argv, variables=launching.worker_variables(self._launch, dict(os.environ)))
         except OSError as error:
             self._do(
                 self._fleet.load_failed(generation, _no_python(self._launch.python, error), time.monotonic())

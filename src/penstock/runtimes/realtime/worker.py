@@ -24,7 +24,7 @@ from penstock.scoring.interface import Reply, Request, Scorer
 
 FLUSH_AFTER_S = 0.001
 """A script's answers leave at the latest this long after the first of them is known."""
-FLUSH_SLOW_S = 0.000_05
+FLUSH_SLOW_S = 0.000_5
 """A script that takes longer than this for one request sends each answer at once: the cost of a send is small
 beside it, and an answer that has left cannot be lost to the next request's crash or hang."""
 

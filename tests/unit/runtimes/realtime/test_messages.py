@@ -40,8 +40,7 @@ def test_a_batch_is_read_as_it_was_written(items: list) -> None:
         meta = b""
         if about is not None:
             request_id, method, target, headers = about
-            meta = messages.meta_of(
-                request_id.encode(),
+            meta = request_id.encode() + messages.meta_of(
                 method.encode(),
                 target.encode("latin-1"),
                 [(k.encode(), v.encode("latin-1")) for k, v in headers],
