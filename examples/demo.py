@@ -95,7 +95,7 @@ def train(folder: Path) -> tuple[Any, Any, Any, Path]:
 
 def of_each(rows: Any, truth: Any) -> Any:
     """One wine of each variety."""
-    return rows.groupby(truth).head(1)
+    return rows.groupby(truth).nth(1)
 
 
 class Server:
