@@ -110,6 +110,33 @@ def test_penstock_itself_is_not_in_it_but_the_companions_are(cache: Path, tmp_pa
     assert run(built.python, f"NAMES = {names}; {probe}") == "['pip', 'pkg_resources', 'orjson']\n"
 
 
+@pytest.mark.parametrize(
+    ("packages", "numpy", "word"),
+    [
+        (("pandas==1.1.5", "numpy"), "1.26.4", "NumPy is kept below 2, for which pandas 1.1.5 is built"),
+        (("pandas==2.2.3", "numpy"), "2.2.6", ""),
+        (
+            ("pandas==1.1.5", "numpy>=2"),
+            "2.2.6",
+            "NumPy 2 is asked for, but pandas 1.1.5 is built for NumPy 1",
+        ),
+    ],
+)
+def test_numpy_fits_what_was_compiled_for_it(
+    cache: Path, tmp_path: Path, packages: tuple[str, ...], numpy: str, word: str
+) -> None:
+    for name, version in (("numpy", "1.26.4"), ("numpy", "2.2.6"), ("pandas", "1.1.5"), ("pandas", "2.2.3")):
+        wheel(tmp_path / "wheels", name, version)
+    options = ("--no-index", f"--find-links {tmp_path / 'wheels'}")
+    said: list[str] = []
+    built = environments.prepare(
+        Requirements(packages=packages, options=options), strict=False, say=said.append
+    )
+    assert run(built.python, "import numpy; print(numpy.version)") == f"{numpy}\n"
+    about_numpy = [line for line in said if line.startswith("NumPy")]
+    assert [line[: len(word)] for line in about_numpy] == ([word] if word else [])
+
+
 def test_two_at_once_build_once(builder: Builder, cache: Path, tmp_path: Path) -> None:
     project = waiting_project(tmp_path / "project")
     first = builder(packages=[str(project)])

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator, Mapping
 
-from penstock.bundle import build_failures, installer, interpreters, requirement_lines
+from penstock.bundle import build_failures, installer, interpreters, numpy_fit, requirement_lines
 from penstock.bundle.requirements import Requirements
 from penstock.errors import EnvironmentBuildError
 
-FORMAT = "1"
+FORMAT = "2"
 """Raised when what is built from the same requirements changes, so that older environments are built anew."""
 
 COMPANIONS = ("pip", "setuptools<81", "orjson")
@@ -169,6 +169,15 @@ def _install(
     outcome = installer.run(install, say=say, folder=root, requirements=text, lock=lock)
     if outcome.status != 0:
         raise build_failures.explain(outcome.log, requirements, interpreter)
+    misfits = ", ".join(numpy_fit.misfits(_installed(folder)))
+    if misfits:
+        held_back = f"{text.rstrip()}\n{numpy_fit.HELD_BACK}\n"
+        outcome = installer.run(install, say=_nothing, folder=root, requirements=held_back, lock=lock)
+        say(
+            f"NumPy is kept below 2, for which {misfits} is built"
+            if outcome.status == 0
+            else f"NumPy 2 is asked for, but {misfits} is built for NumPy 1 and may not import"
+        )
 
 
 def _add_companions(
@@ -200,11 +209,8 @@ def _nothing(line: str) -> None:
     """Tells nobody: companions are no news."""
 
 
-def _installed(folder: str) -> list[str]:
-    """The normalised names of what is installed in the environment at `folder`."""
+def _installed(folder: str) -> dict[str, str]:
+    """The versions of what is installed in the environment at `folder`, by normalised name."""
     found = Path(folder, "lib").glob("python*/site-packages/*")
-    return [
-        requirement_lines.name_of(entry.name.split("-")[0])
-        for entry in found
-        if entry.suffix in (".dist-info", ".egg-info")
-    ]
+    names = [entry.stem.split("-") for entry in found if entry.suffix in (".dist-info", ".egg-info")]
+    return {requirement_lines.name_of(name): "".join(rest[:1]) for name, *rest in names}
