@@ -13,40 +13,12 @@ import sys
 import traceback
 from typing import Iterator
 
+from penstock.scoring import distributions
 from penstock.scoring.compat import finder
 
 TREE_LINE_LIMIT = 200
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-
-_DISTRIBUTIONS = {
-    "sklearn": "scikit-learn",
-    "cv2": "opencv-python-headless",
-    "PIL": "pillow",
-    "yaml": "pyyaml",
-    "skimage": "scikit-image",
-    "bs4": "beautifulsoup4",
-    "azureml": "azureml-core",
-    "azureml.ai.monitoring": "azureml-ai-monitoring",
-    "dateutil": "python-dateutil",
-    "dotenv": "python-dotenv",
-    "jwt": "pyjwt",
-    "Crypto": "pycryptodome",
-    "fitz": "pymupdf",
-    "attr": "attrs",
-    "pkg_resources": "setuptools<81",
-    "google.protobuf": "protobuf",
-    "azure.storage.blob": "azure-storage-blob",
-    "azure.identity": "azure-identity",
-    "OpenSSL": "pyopenssl",
-    "faiss": "faiss-cpu",
-    "sentence_transformers": "sentence-transformers",
-    "usb": "pyusb",
-    "serial": "pyserial",
-    "MySQLdb": "mysqlclient",
-    "psycopg2": "psycopg2-binary",
-}
-"""Import name -> PyPI name, where they differ and scoring scripts use them."""
 
 
 def user_traceback(error: BaseException) -> str:
@@ -160,7 +132,8 @@ def _package_of(name: str) -> str:
     """The PyPI name for an import name or the longest part of it that the table has; empty: none."""
     parts = name.split(".")
     prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
-    return next((_DISTRIBUTIONS[prefix] for prefix in prefixes if prefix in _DISTRIBUTIONS), "")
+    known = distributions.BY_MODULE
+    return next((known[prefix] for prefix in prefixes if prefix in known), "")
 
 
 def _find_module(top: str, code_directory: str) -> str:

@@ -8,14 +8,8 @@ from importlib import metadata
 from typing import Any
 
 from penstock.errors import ModelError
+from penstock.scoring import distributions
 
-# Modules whose package has another name.
-_DISTRIBUTIONS = {
-    "sklearn": "scikit-learn",
-    "cv2": "opencv-python-headless",
-    "PIL": "pillow",
-    "yaml": "pyyaml",
-}
 # Extras of Penstock, by module: see pyproject.toml.
 _EXTRAS = {
     "sklearn": "sklearn",
@@ -28,6 +22,8 @@ _EXTRAS = {
     "mlflow": "mlflow",
     "pyarrow": "arrow",
 }
+# Further packages that bring what a format needs, under the name of their module.
+_OTHERS = {"catboost", "imblearn", "lz4", "skops", "statsmodels"}
 # Packages that bring a module under another distribution's name, tried in order.
 _ALTERNATIVES = {
     "xgboost": ("xgboost", "xgboost-cpu"),
@@ -38,7 +34,7 @@ _ALTERNATIVES = {
 
 def distribution_of(module: str) -> str:
     """The name on PyPI of the package that brings `module`."""
-    return _DISTRIBUTIONS.get(module, module)
+    return distributions.BY_MODULE.get(module, module)
 
 
 def version(distribution: str) -> str:
@@ -54,7 +50,7 @@ def version(distribution: str) -> str:
 def install_hint(module: str) -> str:
     """What to install for `module`, or empty where we do not know it."""
     extra = _EXTRAS.get(module)
-    if extra is None and module not in _DISTRIBUTIONS and module != "skops":
+    if extra is None and module not in distributions.BY_MODULE and module not in _OTHERS:
         return ""
     name = distribution_of(module)
     if extra is None:
