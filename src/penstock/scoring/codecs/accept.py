@@ -28,11 +28,6 @@ _READ = {
 
 def body_type(request: Request) -> str:
     """`JSON`, `CSV` or `ARROW`. Raises UnsupportedMedia, naming what is read."""
-    encoding = request.header("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
-        raise errors.UnsupportedMedia(
-            f"content encoding {encoding!r} is not read here; send the body as it is"
-        )
     content_type = request.header("content-type")
     if not content_type:
         return JSON

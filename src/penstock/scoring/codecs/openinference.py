@@ -13,27 +13,24 @@ Runs in workers: Python 3.8, standard library; NumPy inside the functions that n
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 from urllib.parse import unquote
 
 from penstock import errors
 from penstock.scoring import tables
-from penstock.scoring.codecs import json_text, openinference_outputs, schema, values
+from penstock.scoring.codecs import compressed, json_text, openinference_outputs, schema, values
 from penstock.scoring.codecs import openinference_tensors as tensors
 from penstock.scoring.codecs.interface import Call
 from penstock.scoring.interface import Field, Model, Reply, Request
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
-LARGEST_INFLATED_BYTES = 128 * 1024 * 1024
-"""A compressed body may unfold to this; the gateway bounds only what is sent."""
-
 PLATFORMS = {
     "sklearn": "sklearn_pickle",
     "xgboost": "xgboost_booster",
     "lightgbm": "lightgbm_booster",
+    "catboost": "catboost_cbm",
     "onnx": "onnxruntime_onnx",
     "torch": "pytorch_torchscript",
     "mlflow": "mlflow_pyfunc",
@@ -108,7 +105,7 @@ class OpenInferenceCodec:
         form: Form = call.form
         named = openinference_outputs.named(result, form.methods[0])
         for method in form.methods[1:]:
-            more = model.call(method, _prepared(call.data, model), call.params) if call.rows else []
+            more = model.call(method, tables.prepared(call.data, model), call.params) if call.rows else []
             for name, array in openinference_outputs.named(more, method).items():
                 named.setdefault(name, array)
         wanted = form.outputs or tuple(Wanted(name, form.binary) for name in named)
@@ -120,14 +117,6 @@ class OpenInferenceCodec:
     def refuse(self, status: int, message: str, request: Request) -> Reply:
         """See `Codec.refuse`."""
         return Reply(json_text.dumps({"error": message}), status=status)
-
-
-def _prepared(data: Any, model: Model) -> Any:
-    """`data` as `Model.call` takes it; the same choice as the scorer's own."""
-    if not isinstance(data, tables.Table):
-        return data
-    is_whole = len(data.columns) == len(model.signature.inputs)
-    return data.to_array() if is_whole and getattr(model, "accepts_array", False) else data.to_frame()
 
 
 def _described(field: Field, default_name: str) -> dict[str, Any]:
@@ -156,7 +145,7 @@ def _datatype_of_field(field: Field) -> str:
 
 def _parts(request: Request) -> tuple[bytes, memoryview]:
     """The JSON of the request and the binary data after it."""
-    body = _inflated(request)
+    body = compressed.inflated(request)
     sent = request.header(HEADER_LENGTH)
     if not sent:
         return body, memoryview(b"")
@@ -166,26 +155,6 @@ def _parts(request: Request) -> tuple[bytes, memoryview]:
             f"{HEADER_LENGTH}: {sent[:40]} is no length of the JSON in a body of {len(body)} bytes"
         )
     return body[:length], memoryview(body)[length:]
-
-
-def _inflated(request: Request) -> bytes:
-    encoding = request.header("content-encoding").strip().lower()
-    if encoding in ("", "identity"):
-        return request.body
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise errors.UnsupportedMedia(
-            f"content encoding {encoding[:40]!r} is not read here; send gzip, deflate or none"
-        )
-    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | (0 if encoding == "deflate" else 16))
-    try:
-        body = inflater.decompress(request.body, LARGEST_INFLATED_BYTES)
-    except zlib.error as error:
-        raise errors.MalformedInput(f"the body is not {encoding}: {error}") from None
-    if inflater.unconsumed_tail:
-        raise errors.MalformedInput(f"the body unfolds to more than {LARGEST_INFLATED_BYTES} bytes")
-    if not inflater.eof:
-        raise errors.MalformedInput(f"the body is not whole: its {encoding} ends early")
-    return body
 
 
 def _parameters(holder: Mapping[str, Any], where: str) -> dict[str, Any]:

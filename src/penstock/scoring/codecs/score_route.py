@@ -10,7 +10,16 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from penstock import errors
-from penstock.scoring.codecs import accept, answers, arrow_stream, csv_text, envelopes, json_text, schema
+from penstock.scoring.codecs import (
+    accept,
+    answers,
+    arrow_stream,
+    compressed,
+    csv_text,
+    envelopes,
+    json_text,
+    schema,
+)
 from penstock.scoring.codecs.interface import Call
 from penstock.scoring.interface import Model, Reply, Request
 
@@ -53,11 +62,12 @@ class ScoreRoute:
 
 def _read(request: Request, model: Model) -> tuple[Any, str, Mapping[str, Any]]:
     body_type = accept.body_type(request)
+    body = compressed.inflated(request)
     if body_type == accept.CSV:
-        return csv_text.read(request.body, model), "", {}
+        return csv_text.read(body, model), "", {}
     if body_type == accept.ARROW:
-        return arrow_stream.read(request.body, model), "", {}
-    return envelopes.read(json_text.loads(request.body), model)
+        return arrow_stream.read(body, model), "", {}
+    return envelopes.read(json_text.loads(body), model)
 
 
 def _require_arrow() -> None:

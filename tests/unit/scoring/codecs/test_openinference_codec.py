@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 
-from penstock.scoring.codecs import openinference
+from penstock.scoring.codecs import compressed, openinference
 from penstock.scoring.interface import Field, Reply, Request, Signature
 from penstock.scoring.loaders.loaded import LoadedModel
 from penstock.scoring.model import ModelScorer
@@ -241,7 +241,7 @@ def test_compressed_bodies(encoding: str, pack: Callable[[bytes], bytes]) -> Non
 def test_a_body_that_unfolds_without_end_is_refused() -> None:
     megabyte = bytes(2**20)
     packer = zlib.compressobj(1)
-    sent = [packer.compress(megabyte) for _ in range(openinference.LARGEST_INFLATED_BYTES // 2**20 + 1)]
+    sent = [packer.compress(megabyte) for _ in range(compressed.LARGEST_INFLATED_BYTES // 2**20 + 1)]
     bomb = b"".join([*sent, packer.flush()])
     reply = send(ARRAY, bomb, Content_Encoding="deflate")
     assert reply.status == 400
