@@ -21,7 +21,7 @@ def numbers(rows: Sequence[Any], width: int, dtype: str) -> Any:
     """The quick way for rows of `width` JSON numbers: an ndarray ``(rows, width)`` of the float `dtype`.
 
     Raises ValueError, TypeError or OverflowError for anything else, without saying what: use `convert` for
-    that. Costs about 25 ns a value, half of it to see that no boolean or string slips through.
+    that. Costs about 25 ns a value, half of it to see that no string slips through.
     """
     import numpy as np
 

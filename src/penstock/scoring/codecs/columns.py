@@ -13,6 +13,8 @@ from penstock import errors
 from penstock.scoring.codecs import values
 from penstock.scoring.interface import Field
 
+_NUMBERS = {int, float, type(None)}
+
 Place = Callable[[int], str]
 """From the index of a value to words for where it stands: ``row 3 (counting from 0), column 'age'``."""
 
@@ -51,7 +53,7 @@ def infer(found: Sequence[Any]) -> Any:
     try:
         if types == {int}:
             return np.array(found, dtype=np.int64)
-        if types and types <= values.PLAIN["float"] and types != {type(None)}:
+        if types and types <= _NUMBERS and types != {type(None)}:
             return np.array(found, dtype=np.float64)
     except OverflowError:
         pass  # an integer beyond 64 bits stays a Python integer
@@ -128,9 +130,11 @@ def _convert_array(found: Any, field: Field, place: Place) -> Any:
         return found
     if have == "O":
         return convert(found.tolist(), field, place)
-    if (kind == "float" and have in "fiu") or (kind == "int" and have in "iu"):
+    if (kind == "float" and have in "fiub") or (kind == "int" and have in "iu"):
         if found.dtype == np.dtype(field.dtype):
             return found
+        if have == "b":
+            return found.astype(field.dtype)
         return _narrow(found, found, field, place)
     if kind == "int" and have == "f":
         return convert(found.tolist(), field, place)

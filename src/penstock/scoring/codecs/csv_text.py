@@ -139,7 +139,9 @@ def _quick_numbers(column: list[str], kind: Callable[[str], Any]) -> list[Any]:
             return list(map(kind, known))
     except ValueError:
         pass
-    return _numbers(column)
+    found = _numbers(column)
+    # pandas writes the booleans of dummies so.
+    return [_TRUTHS.get(cell, cell) for cell in found] if kind is float else found
 
 
 def _numbers(column: list[str]) -> list[Any]:

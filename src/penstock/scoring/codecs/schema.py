@@ -225,6 +225,10 @@ def _of_unnamed_records(records: Sequence[Any], model: Model) -> Any:
     if not records:
         return from_grid([], None, model)
     names = list(records[0])
+    if not names:
+        raise errors.SchemaMismatch(
+            "row 0 (counting from 0): expected an object with values, found an empty one"
+        )
     for row, record in enumerate(records):
         values.names_mismatch(
             record,

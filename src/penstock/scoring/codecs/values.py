@@ -22,13 +22,14 @@ _MOST_NAMES = 8
 _NONE = type(None)
 
 PLAIN: dict[str, frozenset[type]] = {
-    "float": frozenset({int, float, _NONE}),
+    "float": frozenset({int, float, bool, _NONE}),
     "int": frozenset({int}),
     "bool": frozenset({bool}),
     "str": frozenset({str, _NONE}),
 }
-"""By kind, the types whose every value converts without a look at it. `bool` is never a number here: NumPy
-would quietly make 1 of ``true``."""
+"""By kind, the types whose every value converts without a look at it. ``true`` is 1 among floats: columns of
+dummies (``pandas.get_dummies``) are booleans, models are fitted on them as floats, and clients send what their
+DataFrame holds. Among integers, which only a written signature asks for, it is a mistake."""
 
 _EXPECTED = {
     "float": "a number",
@@ -97,7 +98,7 @@ def _reason(value: Any, kind: str, field: Field) -> str | None:
 
 def _number_reason(value: Any, kind: str, dtype: str) -> str | None:
     if isinstance(value, bool):
-        return " (send 1 or 0)"
+        return None if kind == "float" else " (send 1 or 0)"
     if isinstance(value, str):
         return " (send the number without quotes)" if _is_number(value) else ""
     if not isinstance(value, (int, float)):

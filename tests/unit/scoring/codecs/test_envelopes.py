@@ -201,7 +201,6 @@ BAD_ARRAYS = [
     ([[1, 2, [3]]], "row 0 .*column 2: expected a single value, found a list of 1"),
     ([[1, 2, 3], [1, "2.5", 3]], 'row 1 .*column 1: expected a number .float64., .*"2.5" .*without quotes'),
     ([[1, "x", 3]], 'row 0 .*column 1: expected a number .float64., found the string "x"$'),
-    ([[1, True, 3]], r"row 0 .*column 1: expected a number .float64., found true .send 1 or 0."),
     ([[1, {"a": 1}, 3]], "row 0 .*column 1: .*found an object with the keys 'a'"),
     ([[1, 10**400, 3]], "row 0 .*column 1: .*out of its range"),
     (["abc"], "expected rows of 3 values each, found the string \"abc\" as a row"),
@@ -216,13 +215,12 @@ def test_a_wrong_row_is_named(rows: Any, message: str) -> None:
 
 BAD_VALUES = [
     ("age", "39", 'expected a number .float64., found the string "39" .send the number without quotes'),
-    ("age", False, "expected a number .float64., found false .send 1 or 0"),
     ("age", [1], "expected a number .float64., found a list of 1"),
     ("children", None, "expected a whole number .int64., found null"),
     ("children", 2.5, "expected a whole number .int64., found 2.5"),
     ("children", 2**70, "expected a whole number .int64., found .*out of its range"),
     ("children", 1e300, "out of its range"),
-    ("children", True, "found true"),
+    ("children", True, "found true .send 1 or 0"),
     ("city", 5, "expected a string, found 5"),
     ("city", "x" * 200 + "y", None),
     ("member", 1, "expected true or false, found 1"),
@@ -291,3 +289,14 @@ def test_ranges(dtype: str, value: int, is_in_range: bool) -> None:
     else:
         with pytest.raises(errors.SchemaMismatch, match=f"column 'n'.*{dtype}.*out of its range"):
             envelopes.read([{"n": value}], model)
+
+
+def test_true_is_one_among_floats_as_for_columns_of_dummies() -> None:
+    payload = {"data": [{"a": True, "b": 2, "c": False}]}
+    assert envelopes.read(payload, NAMED_NUMBERS)[0].to_array().tolist() == [[1.0, 2.0, 0.0]]
+    assert envelopes.read({"data": [[True, 2, 0.5]]}, NUMBERS)[0].tolist() == [[1.0, 2.0, 0.5]]
+
+
+def test_an_empty_record_is_no_row() -> None:
+    with pytest.raises(errors.SchemaMismatch, match="found an empty one"):
+        envelopes.read({"data": [{}]}, UNKNOWN)
