@@ -18,7 +18,7 @@ from penstock.kit import context
 from penstock.scoring import frames, openapi, rows, statuses, tables
 from penstock.scoring.codecs import registry
 from penstock.scoring.codecs.interface import UNCOUNTED, Call, Codec
-from penstock.scoring.interface import Description, Model, Reply, Request
+from penstock.scoring.interface import Description, Model, Reply, Request, Signature
 
 FAILED = "The model failed. Check the logs for more info."
 
@@ -170,8 +170,7 @@ class ModelScorer:
         except errors.InputError as error:
             return member.codec.refuse(statuses.of(error), error.message, request)
         except Exception as error:  # noqa: BLE001 - whatever a model raises, its caller gets an answer
-            is_known = self._model.signature.layout != "unknown"
-            if statuses.is_refusal(error, is_input_known=is_known):
+            if statuses.is_refusal(error, is_input_known=_is_known(self._model.signature)):
                 # One line: a client that sends such values sends many. Its end says where to look.
                 _log(request, f"{call.method} refused its input: {_where(error)}", None)
                 said = error if statuses.is_refusal(error) else f"{type(error).__name__}: {error}"
@@ -200,6 +199,14 @@ class ModelScorer:
             _log(member.request, "writing the answer failed", error)
             message = f"The model's answer could not be written: {error}"
             return member.codec.refuse(500, message, member.request)
+
+
+def _is_known(signature: Signature) -> bool:
+    """Whether the codecs could check all that a model asks of its inputs' form: no dimension but the rows' is
+    free."""
+    return signature.layout != "unknown" and all(
+        size != -1 for field in signature.inputs for size in field.shape[1:]
+    )
 
 
 def _where(error: BaseException) -> str:

@@ -37,20 +37,22 @@ def of(error: errors.InputError) -> int:
     return 400
 
 
-_MISFITS = (AttributeError, KeyError, IndexError)
-"""What a model stumbles into when it is given data of another form than it expects."""
+_MISFITS = (AttributeError, KeyError, IndexError, RuntimeError)
+"""What a model stumbles into when it is given data of another form than it expects. (RuntimeError is torch's word
+for shapes that do not fit.)"""
 
 
 def is_refusal(error: BaseException, *, is_input_known: bool = True) -> bool:
     """Whether `error`, raised by a model that was called, speaks of the values it was given.
 
-    Libraries say so with a ValueError or TypeError (scikit-learn: "Input X contains NaN."). It may be the
-    model's own bug just as well, so it is logged either way. Where nothing is known of a model's inputs
-    (`is_input_known` is false), nothing was checked, and a misfit shows in more ways.
+    Libraries say so with a ValueError, a TypeError or, for integers of any length, an OverflowError
+    (scikit-learn: "Input X contains NaN."). It may be the
+    model's own bug just as well, so it is logged either way. Where a model's inputs or their shapes are not
+    known (`is_input_known` is false), they were not checked, and a misfit shows in more ways.
     """
     names = {kind.__name__ for kind in type(error).__mro__}
     if names & _FAILURES_BY_NAME:
         return False
     if not is_input_known and isinstance(error, _MISFITS):
         return True
-    return isinstance(error, (ValueError, TypeError)) or bool(names & _REFUSALS_BY_NAME)
+    return isinstance(error, (ValueError, TypeError, OverflowError)) or bool(names & _REFUSALS_BY_NAME)
