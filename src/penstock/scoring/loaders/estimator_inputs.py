@@ -12,13 +12,26 @@ from dataclasses import replace
 from typing import Any, Sequence
 
 from penstock.scoring.interface import Field, Signature
-from penstock.scoring.loaders import estimators, lightgbm, xgboost
+from penstock.scoring.loaders import catboost, estimators, lightgbm, xgboost
 
 _TEXT = {"CountVectorizer", "TfidfVectorizer", "HashingVectorizer"}
 _RECORDS = {"DictVectorizer", "FeatureHasher"}
 _ENCODERS = {"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"}
 # Transformers that keep the columns they get, so that the next step tells of the same columns.
 _KEEP_COLUMNS = {"SimpleImputer"}
+
+# Fitted arrays that have a place for each input, and along which dimension.
+_WIDE_AS_INPUTS = (
+    ("coef_", -1),
+    ("components_", -1),
+    ("cluster_centers_", -1),
+    ("means_", -1),
+    ("theta_", -1),
+    ("scale_", -1),
+    ("center_", -1),
+    ("statistics_", -1),
+    ("_fit_X", 1),
+)
 
 _NUMBER = Field("", "float64")
 _ANYTHING = Field("", "object")
@@ -43,6 +56,8 @@ def signature(loaded: Any) -> Signature:
         )
     if takes_records(loaded):
         return Signature()
+    if estimators.library(estimators.first(loaded)) == "catboost":
+        return catboost.signature(estimators.first(loaded))
     names = _names(loaded)
     if names is not None:
         fields = _columns(loaded, len(names), names)
@@ -57,12 +72,26 @@ def signature(loaded: Any) -> Signature:
 
 
 def _names(loaded: Any) -> list[str] | None:
-    for holder in (loaded, estimators.first(loaded)):
+    inner = estimators.first(loaded)
+    for holder in (loaded, inner):
         # Before scikit-learn 1.0 only a ColumnTransformer kept them, under names that changed.
         for attribute in ("feature_names_in_", "_df_columns", "_feature_names_in"):
             names = _attribute(holder, attribute)
             if names is not None:
                 return [str(name) for name in names]
+    return _booster_names(inner)
+
+
+def _booster_names(estimator: Any) -> list[str] | None:
+    """The names that the booster inside keeps, where an older library's wrapper shows none: columns taken by
+    position where the model has names could score the wrong ones."""
+    if estimators.library(estimator) == "xgboost" and hasattr(estimator, "get_booster"):
+        names = estimator.get_booster().feature_names
+        return list(names) if names else None
+    booster = _attribute(estimator, "booster_")
+    if estimators.library(estimator) == "lightgbm" and booster is not None:
+        names = list(booster.feature_name())
+        return names if names != lightgbm.made_up_names(len(names)) else None
     return None
 
 
@@ -73,8 +102,15 @@ def _count(loaded: Any) -> int | None:
             count = _attribute(holder, attribute)
             if isinstance(count, int) or hasattr(count, "__index__"):
                 return int(count)
-    coefficients = _attribute(inner, "coef_")
-    return int(coefficients.shape[-1]) if hasattr(coefficients, "shape") and coefficients.shape else None
+    categories = _attribute(inner, "categories_")
+    if isinstance(categories, list) and estimators.kind(inner) in _ENCODERS:
+        return len(categories)
+    # Before scikit-learn 0.23 the count stood in no attribute of its own.
+    for attribute, axis in _WIDE_AS_INPUTS:
+        learned = _attribute(inner, attribute)
+        if hasattr(learned, "shape") and learned.shape:
+            return int(learned.shape[axis])
+    return None
 
 
 def _attribute(holder: Any, name: str) -> Any:
@@ -139,7 +175,14 @@ def _categories(encoder: Any, count: int) -> list[Field]:
     found = _attribute(encoder, "categories_")
     if found is None or len(found) != count:
         return [_ANYTHING] * count
-    return [_category_field(values.tolist()) for values in found]
+    return [_encoded(values) for values in found]
+
+
+def _encoded(known: Any) -> Field:
+    """The Field of a column of which an encoder knows the values `known`, an ndarray."""
+    if known.dtype.kind == "M":
+        return Field("", "datetime64")
+    return _category_field(known.tolist())
 
 
 def _category_field(values: list[Any]) -> Field:

@@ -85,6 +85,18 @@ def _is_elementwise(function: Any) -> bool:
     )
 
 
+def is_fitted(loaded: Any) -> bool:
+    """False where the last estimator of `loaded` is scikit-learn's own, predicts, and has nothing that
+    fitting leaves behind: attributes with an underscore at the end."""
+    while isinstance(getattr(loaded, "steps", None), list) and steps(loaded):
+        loaded = steps(loaded)[-1]
+    if library(loaded) != "sklearn" or not hasattr(loaded, "predict"):
+        return True
+    if hasattr(loaded, "__sklearn_is_fitted__"):
+        return bool(loaded.__sklearn_is_fitted__())
+    return any(name.endswith("_") and not name.startswith("__") for name in vars(loaded))
+
+
 def steps(pipeline: Any) -> list[Any]:
     """The fitted steps of a Pipeline in order, without those that are switched off."""
     return [step for _, step in pipeline.steps if step is not None and step != "passthrough"]

@@ -17,7 +17,8 @@ from penstock.errors import ModelError
 from penstock.scoring.loaders import compression, pickle_signs, protobuf_signs
 
 FORMATS = (
-    "scikit-learn (joblib, pickle), XGBoost, LightGBM, ONNX, TorchScript, torch.export or an MLflow folder"
+    "scikit-learn (joblib, pickle), XGBoost, LightGBM, CatBoost, ONNX, TorchScript, torch.export "
+    "or an MLflow folder"
 )
 _HEAD_BYTES = 1 << 16
 
@@ -55,7 +56,6 @@ _FOREIGN: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
         "a GGUF file, a language model for llama.cpp",
         "It needs llama.cpp.",
     ),
-    (lambda head: head.startswith(b"CBM1"), "a CatBoost model", _RE_EXPORT),
     (lambda head: head[4:8] == b"TFL3", "a TensorFlow Lite model", _RE_EXPORT),
     (
         lambda head: bool(re.match(rb"RD[XA][23]\n|[XA]\n\x00\x00\x00[\x02\x03]", head)),
@@ -84,6 +84,8 @@ def file_format(path: str) -> str:
     if size == 0:
         raise ModelError(f"the model file {path} is empty (0 bytes)", hint=_AGAIN)
     _refuse_foreign(path, head)
+    if head.startswith(b"CBM1"):
+        return "catboost"
     if compression.name(head) is not None:
         return _compressed_format(path)
     if head.startswith(b"PK\x03\x04"):
@@ -111,10 +113,9 @@ def _compressed_format(path: str) -> str:
     try:
         with compression.open_plain(path) as stream:
             head = stream.read(_HEAD_BYTES)
-    except ImportError as error:
-        raise ModelError(
-            f"{path} is compressed, and this Python lacks the module {error.name} to read it"
-        ) from error
+    except ImportError:
+        # This may be the command line's Python; the model's own may have the codec. Only joblib writes such.
+        return "python"
     except Exception as error:  # each codec has errors of its own for a damaged stream
         raise ModelError(f"{path} is compressed, and damaged: {error}", hint=_AGAIN) from error
     _refuse_foreign(path, head)

@@ -33,8 +33,7 @@ def adopt(booster: Any, *, name: str, notes: tuple[str, ...] = ()) -> LoadedMode
     """The Model of a Booster in memory."""
     names = booster.feature_name()
     fields = columns(booster, len(names))
-    if names == [f"Column_{place}" for place in range(len(names))]:
-        # The names that LightGBM makes up for an array.
+    if names == made_up_names(len(names)):
         signature = Signature("array", (Field("input", "float64", (-1, len(names))),), (), "the booster")
     else:
         named = [Field(name, field.dtype, categories=field.categories) for name, field in zip(names, fields)]
@@ -58,6 +57,11 @@ def adopt(booster: Any, *, name: str, notes: tuple[str, ...] = ()) -> LoadedMode
         notes=notes,
         accepts_array=signature.layout == "table" and all(field.dtype == "float64" for field in fields),
     )
+
+
+def made_up_names(count: int) -> list[str]:
+    """The names that LightGBM gives the columns of an array."""
+    return [f"Column_{place}" for place in range(count)]
 
 
 def columns(booster: Any, count: int) -> list[Field]:

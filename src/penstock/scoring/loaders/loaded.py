@@ -33,6 +33,8 @@ class LoadedModel:
     accepts_array: bool = False
     """The layout is ``table``, yet `call` takes a float ndarray ``(rows, columns)`` in signature order too,
     with the same answer and no warning. It saves building a DataFrame, which costs more than most models."""
+    version: str = ""
+    """The version under which it was registered; empty: none."""
     params: tuple[Field, ...] = ()
     """What `call` understands in its `params` (an MLflow params schema)."""
 

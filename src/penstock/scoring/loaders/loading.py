@@ -6,10 +6,12 @@ Runs in workers: Python 3.8, standard library only; each format's module imports
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from penstock import errors
 from penstock.bundle.manifest import ModelSource
 from penstock.scoring.loaders import (
+    catboost,
     detection,
     lightgbm,
     mlflow,
@@ -27,6 +29,7 @@ _LOADERS = {
     "python": sklearn.load,
     "xgboost": xgboost.load,
     "lightgbm": lightgbm.load,
+    "catboost": catboost.load,
     "onnx": onnx.load,
     "torch": torch.load,
     "skops": skops.load,
@@ -48,4 +51,5 @@ def load_model(source: ModelSource, *, sample_input: str = "") -> LoadedModel:
         known = ", ".join(sorted(_LOADERS))
         raise errors.ModelError(f"no loader is called {form!r}", hint=f"The formats are {known}.") from None
     threads.limit()
-    return load(path, name=source.name or os.path.basename(path), sample_input=sample_input)
+    model = load(path, name=source.name or os.path.basename(path), sample_input=sample_input)
+    return replace(model, version=source.version)

@@ -57,7 +57,8 @@ def load(path: str, *, name: str, sample_input: str = "") -> LoadedModel:
         model = replace(model, methods=_ordered(model.methods, flavors))
     else:
         params = mlflow_signature.params(content.get("signature"), file)
-        model = replace(_pyfunc(path, flavors, name, signature), params=params)
+        is_hinted = bool(content.get("is_signature_from_type_hint"))
+        model = replace(_pyfunc(path, flavors, name, signature, is_hinted=is_hinted), params=params)
     if model.signature.layout == "unknown" and sample_input:
         model = replace(model, signature=samples.signature(sample_input))
     return replace(model, notes=model.notes + mlflow_versions.notes(path, flavors))
@@ -137,9 +138,11 @@ _OWN: dict[str, Callable[[str, Flavor, str, Signature], LoadedModel]] = {
 }
 
 
-def _pyfunc(path: str, flavors: Mapping[str, Any], name: str, signature: Signature) -> LoadedModel:
+def _pyfunc(
+    path: str, flavors: Mapping[str, Any], name: str, signature: Signature, *, is_hinted: bool
+) -> LoadedModel:
     """Through mlflow itself. Nothing is known of the code inside, so that every request is a call of its own,
-    and every worker loads for itself."""
+    and every worker loads for itself. `is_hinted`: `predict` says by type hints that it takes a list."""
     names = [flavor for flavor in flavors if flavor != "python_function"]
     kind = (
         names[0] if names else str(flavors.get("python_function", {}).get("loader_module", "python_function"))
@@ -157,6 +160,8 @@ def _pyfunc(path: str, flavors: Mapping[str, Any], name: str, signature: Signatu
         raise unpickling.translated(path, error) from error
 
     def score(method: str, data: Any, params: Mapping[str, Any]) -> Any:
+        if is_hinted:
+            data = data.to_dict("records") if hasattr(data, "to_dict") else data.tolist()
         return loaded.predict(data, params=dict(params)) if params else loaded.predict(data)
 
     return LoadedModel(

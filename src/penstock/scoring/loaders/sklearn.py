@@ -29,8 +29,19 @@ from penstock.scoring.loaders import (
 )
 from penstock.scoring.loaders.loaded import LoadedModel
 
-METHODS = ("predict", "predict_proba", "decision_function", "predict_log_proba", "score_samples")
+METHODS = (
+    "predict",
+    "predict_proba",
+    "decision_function",
+    "predict_log_proba",
+    "score_samples",
+    "transform",
+)
+_OTHER_METHODS = ("kneighbors", "forecast", "fit_predict", "fit_transform")
 _PROBE_ROWS = 4
+
+# Of several outputs these give a list with an array for each, not one array of rows.
+_PER_LABEL = ("predict_proba", "predict_log_proba", "decision_function")
 
 Score = Callable[[str, Any, Mapping[str, Any]], Any]
 
@@ -58,9 +69,19 @@ def adopt(
         return lightgbm.adopt(loaded, name=name, notes=notes)
     is_class = isinstance(loaded, type)
     methods = tuple(m for m in METHODS if not is_class and callable(getattr(loaded, m, None)))
-    if "predict" not in methods:
+    # What only transforms (a PCA, an encoder, a pipeline of them) is scored by that.
+    if not {"predict", "transform"} & set(methods):
         raise _cannot_predict(loaded, path)
+    if "predict" not in methods:
+        methods = ("transform", *(method for method in methods if method != "transform"))
+    if not estimators.is_fitted(loaded):
+        raise ModelError(
+            f"{path} holds a {estimators.kind(loaded)} that was never fitted",
+            hint="Save it after fit. A search keeps what it fitted in best_estimator_.",
+        )
     notes += estimators.use_one_thread(loaded)
+    if estimators.library(loaded) == "xgboost" and hasattr(loaded, "get_booster"):
+        notes += xgboost.code_notes(loaded.get_booster())
     signature = estimator_inputs.signature(loaded)
     if signature.layout == "unknown" and sample_input:
         signature = samples.signature(sample_input)
@@ -89,6 +110,7 @@ def _score(
     loaded: Any, methods: Sequence[str], categorical: Mapping[str, tuple[Any, ...]], *, as_array: bool
 ) -> Score:
     bound: dict[str, Callable[[Any], Any]] = {method: getattr(loaded, method) for method in methods}
+    bound.update({name: _by_row(bound[name]) for name in _PER_LABEL if name in bound})
 
     def plain(method: str, data: Any, params: Mapping[str, Any]) -> Any:
         return bound[method](data)
@@ -115,6 +137,19 @@ def _score(
     return array if as_array else plain
 
 
+def _by_row(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`method`, with the probabilities of several outputs turned from ``[output][row][class]`` into
+    ``[row][output][class]``: each row's answer is its own."""
+
+    def turned(data: Any) -> Any:
+        result = method(data)
+        if type(result) is not list:
+            return result
+        return [[of_row.tolist() for of_row in row] for row in zip(*result)]
+
+    return turned
+
+
 def _forget_names(loaded: Any, signature: Signature) -> bool:
     """Make `loaded` take arrays although it was fitted on a DataFrame; whether that worked.
 
@@ -129,12 +164,13 @@ def _forget_names(loaded: Any, signature: Signature) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            expected = loaded.predict(table)
+            method = loaded.predict if hasattr(loaded, "predict") else loaded.transform
+            expected = method(table)
             for part in estimators.parts(loaded):
                 if "feature_names_in_" in vars(part):
                     forgotten.append((part, vars(part).pop("feature_names_in_")))
             warnings.simplefilter("error")
-            works = probing.same(expected, loaded.predict(table.to_numpy()))
+            works = probing.same(expected, method(table.to_numpy()))
         except Exception:  # noqa: BLE001 - any failure means that it needs its names
             works = False
     if not works:
@@ -167,6 +203,11 @@ def _cannot_predict(loaded: Any, path: str) -> ModelError:
     kind = f"{type(loaded).__module__}.{type(loaded).__qualname__}".replace("builtins.", "")
     message = f"{path} holds an object of type {kind}, which has no predict method"
     hint = "Save the fitted model itself, or give a scoring script that knows what to do with it."
+    others = [name for name in _OTHER_METHODS if callable(getattr(loaded, name, None))]
+    if others and not isinstance(loaded, type):
+        hint = "It has {}: a scoring script can call that (--code DIR --script score.py).".format(
+            " and ".join(others)
+        )
     if isinstance(loaded, dict):
         inside = [str(key) for key, value in loaded.items() if callable(getattr(value, "predict", None))]
         keys = ", ".join(map(repr, list(loaded)[:8]))

@@ -58,6 +58,7 @@ def adopt(booster: Any, *, name: str, notes: tuple[str, ...] = ()) -> LoadedMode
         outputs = probing.outputs(scorer, scorer.methods, rows, None)
         sample = probing.sample_of(rows[:1])
         signature = Signature(signature.layout, signature.inputs, outputs, signature.source, sample)
+    notes += code_notes(booster)
     if classes:
         gives = "probabilities" if objective != "multi:softmax" else "classes"
         notes += (f"predict gives {gives}, as Booster.predict does with {objective}",)
@@ -78,18 +79,33 @@ def columns(booster: Any, count: int) -> list[Field]:
     """One unnamed Field for each of `count` columns, by the booster's feature types.
 
     XGBoost keeps categories from 3.1 on, and maps them itself. Before, a categorical column is the code that
-    pandas gave the category in training, which the file does not hold: there it is an ``int64``.
+    pandas gave the category in training, which the file does not hold: there it is a number, NaN if missing.
     """
     types: Sequence[str] = booster.feature_types or ()
     if "c" not in types:
         return [Field("", "float64")] * count
     known = _known_categories(booster)
     if known is None:
-        return [Field("", "int64" if kind == "c" else "float64") for kind in types]
+        return [Field("", "float64")] * count
     return [
         Field("", "category", categories=known.get(place)) if kind == "c" else Field("", "float64")
         for place, kind in enumerate(types)
     ]
+
+
+def code_notes(booster: Any) -> tuple[str, ...]:
+    """A note where categorical columns must be sent as codes."""
+    types: Sequence[str] = booster.feature_types or ()
+    coded = [place for place, kind in enumerate(types) if kind == "c"]
+    if not coded or _known_categories(booster) is not None:
+        return ()
+    names = booster.feature_names or [f"f{place}" for place in range(len(types))]
+    listed = ", ".join(repr(names[place]) for place in coded[:8])
+    note = (
+        f"the model keeps no categories (XGBoost does from 3.1 on): {listed} must be sent as the codes that "
+        "pandas gave in training (Series.cat.codes), null where missing"
+    )
+    return (note,)
 
 
 def _known_categories(booster: Any) -> dict[int, tuple[Any, ...] | None] | None:

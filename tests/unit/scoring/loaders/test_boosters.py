@@ -13,6 +13,7 @@ from loader_checks import assert_equal, load
 
 from penstock.errors import ModelError
 from penstock.scoring.interface import Field
+from penstock.scoring.loaders import estimator_inputs
 from support import sample_models
 
 X = sample_models.numbers()
@@ -103,3 +104,28 @@ def test_lightgbm_categories(tmp_path: Path) -> None:
     plain = CITIES.assign(city=CITIES.city.astype(object))
     rows = [model.call("predict", plain[row : row + 1], {}) for row in range(24)]
     assert_equal(np.concatenate(rows), wrapper.predict(CITIES))
+
+
+def test_inputs_of_a_catboost_model() -> None:
+    # CatBoost itself is 100 MB: only what is read of a model stands here. Its categories are integers or text.
+    class CatBoostClassifier:
+        __module__ = "catboost.core"
+        feature_names_ = ("age", "city", "note")
+
+        def predict(self) -> None: ...
+
+        def get_cat_feature_indices(self) -> list[int]:
+            return [1]
+
+        def get_text_feature_indices(self) -> list[int]:
+            return [2]
+
+    signature = estimator_inputs.signature(CatBoostClassifier())
+    assert [(field.name, field.dtype) for field in signature.inputs] == [
+        ("age", "float64"),
+        ("city", "object"),
+        ("note", "str"),
+    ]
+    model = CatBoostClassifier()
+    model.feature_names_ = ("0", "1")  # what CatBoost calls the columns of an array
+    assert estimator_inputs.signature(model).inputs[0].shape == (-1, 2)

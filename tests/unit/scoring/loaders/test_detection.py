@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import json
 import pickle
 import subprocess
@@ -97,7 +98,6 @@ def _zip(path: Path, *names: str) -> None:
         ((9).to_bytes(8, "little") + b'{"a":{}}', "safetensors"),
         (gzip.compress(b"X\n\0\0\0\3\0\4\2\0"), "R object"),
         (b"RDX3\nX\n\0\0\0\3", "R object"),
-        (b"CBM1" + b"\0" * 20, "CatBoost"),
         (b"PAR1" + b"\0" * 20, "Parquet"),
         (b'{"openapi": "3.1.0"}', "JSON"),
         (b'{"tree_info": []}', "dump_model"),
@@ -189,7 +189,7 @@ def test_any_bytes_get_an_answer_or_a_model_error(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "anything"
     path.write_bytes(content)
-    known = {"sklearn", "python", "xgboost", "lightgbm", "onnx", "torch", "skops"}
+    known = {"sklearn", "python", "xgboost", "lightgbm", "catboost", "onnx", "torch", "skops"}
     message = ""
     try:
         found = detection.detect(str(path))
@@ -206,3 +206,11 @@ def test_no_model_library_is_imported(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_codec_that_this_python_lacks_is_left_to_the_models_own(tmp_path: Path) -> None:
+    # The command line looks at files too, in an environment that is not the model's.
+    path = tmp_path / "model.pkl"
+    path.write_bytes(b"\x04\x22\x4d\x18" + b"\0" * 20)
+    assert importlib.util.find_spec("lz4") is None
+    assert detection.detect(str(path)) == "python"

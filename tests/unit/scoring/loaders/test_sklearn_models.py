@@ -15,7 +15,9 @@ import pytest
 import xgboost
 from loader_checks import assert_equal, load
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.cluster import KMeans
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
+from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     ExtraTreesRegressor,
@@ -28,11 +30,15 @@ from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import FeatureUnion, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from penstock import errors
+from penstock.bundle.manifest import ModelSource
+from penstock.scoring.codecs import openinference
 from penstock.scoring.interface import Field
+from penstock.scoring.loaders import estimator_inputs, loading
 from support import sample_models
 
 X = sample_models.numbers()
@@ -234,12 +240,64 @@ def test_unknown_parameters_are_refused(tmp_path: Path) -> None:
         ({"model": Ridge(), "columns": [1]}, "a dict with the keys 'model', 'columns'", "under 'model'"),
         ([1, 2], "an object of type list", "Save the fitted model"),
         (Ridge, "the class Ridge", "Save the fitted model"),
+        (Ridge(), "a Ridge that was never fitted", "after fit"),
+        (make_pipeline(StandardScaler(), Ridge()), "a Pipeline that was never fitted", "after fit"),
+        (NearestNeighbors().fit(X), "NearestNeighbors, which has no predict", "It has kneighbors"),
     ],
 )
 def test_what_cannot_predict(tmp_path: Path, thing: Any, message: str, hint: str) -> None:
     with pytest.raises(errors.ModelError, match=message) as caught:
         load(sample_models.joblib_file(tmp_path, thing))
     assert hint in caught.value.hint
+
+
+def test_what_only_transforms_is_scored_by_that(tmp_path: Path) -> None:
+    # A PCA has score_samples too, which nobody would call its answer.
+    estimator = make_pipeline(StandardScaler(), PCA(2)).fit(TABLE)
+    model = load(sample_models.joblib_file(tmp_path, estimator))
+    assert model.methods[0] == "transform"
+    assert_equal(model.call("transform", X, {}), estimator.transform(TABLE))
+
+
+def test_probabilities_of_several_outputs_are_by_row(tmp_path: Path) -> None:
+    both = np.c_[LABELS, np.roll(LABELS, 1)].astype(str)
+    estimator = RandomForestClassifier(5, random_state=0).fit(X, both)
+    ours = load(sample_models.joblib_file(tmp_path, estimator)).call("predict_proba", X, {})
+    for output, theirs in enumerate(estimator.predict_proba(X)):
+        np.testing.assert_array_equal([row[output] for row in ours], theirs)
+
+
+def test_dates_that_an_encoder_knows_are_dates(tmp_path: Path) -> None:
+    table = pd.DataFrame({"x": X[:8, 0], "day": pd.date_range("2024-01-01", periods=8)})
+    encode = make_column_transformer((OrdinalEncoder(), ["day"]), remainder="passthrough")
+    model = load(sample_models.joblib_file(tmp_path, make_pipeline(encode, Ridge()).fit(table, range(8))))
+    assert {field.name: field.dtype for field in model.signature.inputs}["day"] == "datetime64"
+
+
+def test_names_that_only_the_booster_keeps_are_the_columns() -> None:
+    # As wrappers of LightGBM before 4.0 are: a client's columns, in another order, would be scored as they come.
+    wrapper = lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(TABLE, Y)
+
+    class Old:
+        __module__ = "lightgbm.sklearn"
+        booster_ = wrapper.booster_
+
+        def predict(self) -> None: ...
+
+    assert [field.name for field in estimator_inputs.signature(Old()).inputs] == list(TABLE)
+
+
+@pytest.mark.parametrize("estimator", [KMeans(2, n_init=1), StandardScaler(), OneHotEncoder()])
+def test_old_estimators_without_a_count_are_counted(estimator: Any) -> None:
+    fitted = estimator.fit(X[:20])
+    vars(fitted).pop("n_features_in_")
+    assert estimator_inputs.signature(fitted).inputs[0].shape == (-1, X.shape[1])
+
+
+def test_the_registered_version_is_the_models(tmp_path: Path) -> None:
+    path = sample_models.joblib_file(tmp_path, sample_models.ridge())
+    model = loading.load_model(ModelSource(str(path), "sample", version="7"))
+    assert openinference.metadata(model)["versions"] == ["7"]
 
 
 def test_the_load_leaves_no_warning_filter_behind(tmp_path: Path) -> None:
