@@ -113,7 +113,7 @@ def test_penstock_itself_is_not_in_it_but_the_companions_are(cache: Path, tmp_pa
 @pytest.mark.parametrize(
     ("packages", "numpy", "word"),
     [
-        (("pandas==1.1.5", "numpy"), "1.26.4", "NumPy is kept below 2, for which pandas 1.1.5 is built"),
+        (("pandas==1.1.5", "numpy"), "1.26.4", "NumPy is kept below 2: pandas 1.1.5 is built for NumPy 1"),
         (("pandas==2.2.3", "numpy"), "2.2.6", ""),
         (
             ("pandas==1.1.5", "numpy>=2"),
@@ -135,6 +135,20 @@ def test_numpy_fits_what_was_compiled_for_it(
     assert run(built.python, "import numpy; print(numpy.version)") == f"{numpy}\n"
     about_numpy = [line for line in said if line.startswith("NumPy")]
     assert [line[: len(word)] for line in about_numpy] == ([word] if word else [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "version"), [("setuptools", "80.9"), ("setuptools>=82", "82.0"), ("setuptools==70.0", "70.0")]
+)
+def test_setuptools_keeps_what_old_libraries_import(
+    cache: Path, tmp_path: Path, asked: str, version: str
+) -> None:
+    for each in ("70.0", "80.9", "82.0"):
+        wheel(tmp_path / "wheels", "setuptools", each)
+    options = ("--no-index", f"--find-links {tmp_path / 'wheels'}")
+    requirements = Requirements(packages=(asked,), options=options)
+    built = environments.prepare(requirements, strict=False, say=print)
+    assert run(built.python, "import setuptools; print(setuptools.version)") == f"{version}\n"
 
 
 def test_two_at_once_build_once(builder: Builder, cache: Path, tmp_path: Path) -> None:

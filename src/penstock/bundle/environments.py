@@ -28,10 +28,12 @@ from penstock.errors import EnvironmentBuildError
 FORMAT = "2"
 """Raised when what is built from the same requirements changes, so that older environments are built anew."""
 
-COMPANIONS = ("pip", "setuptools<81", "orjson")
+_SETUPTOOLS = "setuptools<81"
+
+COMPANIONS = ("pip", _SETUPTOOLS, "orjson")
 """Installed where the requirements leave them out and a wheel fits, never a reason to fail: conda's own
 environments always bring the first two, and old libraries import ``pkg_resources`` without asking for it
-(setuptools 81 warns of its end); orjson makes workers faster."""
+(setuptools 81 warns of its end, and 82 is without it); orjson makes workers faster."""
 
 _MARKER = ".penstock-ready"
 
@@ -169,14 +171,33 @@ def _install(
     outcome = installer.run(install, say=say, folder=root, requirements=text, lock=lock)
     if outcome.status != 0:
         raise build_failures.explain(outcome.log, requirements, interpreter)
-    misfits = ", ".join(numpy_fit.misfits(_installed(folder)))
+    _hold_back(folder, install, text, say, lock)
+
+
+def _hold_back(
+    folder: str, install: list[str], text: str, say: Callable[[str], None], lock: int | None
+) -> None:
+    """Give old libraries the NumPy and setuptools that conda would have given them, unless others are asked
+    for: then uv refuses the addition, and changes nothing."""
+    root = str(Path(folder).parent)
+    installed = _installed(folder)
+    misfits = ", ".join(numpy_fit.misfits(installed))
     if misfits:
-        held_back = f"{text.rstrip()}\n{numpy_fit.HELD_BACK}\n"
-        outcome = installer.run(install, say=_nothing, folder=root, requirements=held_back, lock=lock)
-        say(
-            f"NumPy is kept below 2, for which {misfits} is built"
-            if outcome.status == 0
-            else f"NumPy 2 is asked for, but {misfits} is built for NumPy 1 and may not import"
+        outcome = installer.run(
+            install,
+            say=_nothing,
+            folder=root,
+            requirements=f"{text.rstrip()}\n{numpy_fit.HELD_BACK}\n",
+            lock=lock,
+        )
+        if outcome.status == 0:
+            text = f"{text.rstrip()}\n{numpy_fit.HELD_BACK}\n"
+            say(f"NumPy is kept below 2: {misfits} is built for NumPy 1")
+        else:
+            say(f"NumPy 2 is asked for, but {misfits} is built for NumPy 1 and may not import")
+    if "setuptools" in installed and numpy_fit.release_of(installed["setuptools"]) >= (81,):
+        installer.run(
+            install, say=_nothing, folder=root, requirements=f"{text.rstrip()}\n{_SETUPTOOLS}\n", lock=lock
         )
 
 

@@ -41,16 +41,16 @@ those leave doubt the later release, as NumPy 1 does no harm."""
 
 def misfits(installed: Mapping[str, str]) -> tuple[str, ...]:
     """The libraries of `installed` (normalised names to versions) that its NumPy breaks, as ``name version``."""
-    if _release(installed.get("numpy", "")) < (2,):
+    if release_of(installed.get("numpy", "")) < (2,):
         return ()
     return tuple(
         f"{name} {installed[name]}"
         for name, first in sorted(_FIRST_FOR_NUMPY_2.items())
-        if name in installed and () < _release(installed[name]) < first
+        if name in installed and () < release_of(installed[name]) < first
     )
 
 
-def _release(version: str) -> tuple[int, ...]:
+def release_of(version: str) -> tuple[int, ...]:
     """``2.0.1rc1+cpu`` as ``(2, 0, 1)``; of what is no version, nothing."""
     match = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(int(part) for part in match.group().split(".")) if match else ()
