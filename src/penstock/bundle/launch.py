@@ -16,6 +16,25 @@ from penstock.bundle.manifest import Manifest
 
 
 @dataclass(frozen=True)
+class Patience:
+    """How long the gateway waits for a client, in seconds."""
+
+    head_s: float = 20.0
+    """From a request's first byte to the end of its headers; then 408."""
+    body_s: float = 60.0
+    """How long a body may pause; then 408."""
+    idle_s: float = 75.0
+    """How long a connection may be idle between requests."""
+    write_s: float = 60.0
+    """How long a client may take none of its answer."""
+    linger_s: float = 2.0
+    """How long a client that was refused may pause while it still sends. Hanging up at once would make the
+    kernel reset the connection, and the client might never read why it was refused."""
+    linger_most_s: float = 30.0
+    """How long it may go on sending."""
+
+
+@dataclass(frozen=True)
 class Launch:
     """Everything that `python -m penstock.runtimes.realtime.supervisor --launch-fd N` needs to know."""
 
@@ -43,6 +62,7 @@ class Launch:
     """Files and folders, absolute."""
     notes: tuple[str, ...] = ()
     """Lines for people, logged once at start: what was ignored, what was replaced."""
+    patience: Patience = Patience()
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -55,8 +75,9 @@ class Launch:
         """The reverse of `to_json`."""
         raw: dict[str, Any] = json.loads(text)
         manifest = Manifest.from_json(raw.pop("manifest"))
+        patience = Patience(**raw.pop("patience"))
         rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
-        return cls(manifest=manifest, **rest)
+        return cls(manifest=manifest, patience=patience, **rest)
 
 
 def worker_variables(launch: Launch, inherited: dict[str, str]) -> dict[str, str]:

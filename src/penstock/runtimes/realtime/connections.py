@@ -18,38 +18,41 @@ from typing import Any, Protocol
 
 import httptools
 
+from penstock.bundle.launch import Patience
 from penstock.runtimes.realtime import dispatch, metrics
 
 HEAD_BYTES = 64 * 1024
 """Request line and headers together; more is answered 431."""
-HEAD_PATIENCE_S = 20.0
-"""From a request's first byte to the end of its headers; then 408."""
-BODY_PATIENCE_S = 60.0
-"""How long a body may pause; then 408."""
-IDLE_PATIENCE_S = 75.0
-"""How long a connection may be idle between requests."""
-WRITE_PATIENCE_S = 60.0
-"""How long a client may take none of its answer."""
-LINGER_S = 2.0
-"""How long a client that is still sending may go on after its refusal. Hanging up at once would make the
-kernel reset the connection, and the client might never read why it was refused."""
+FRAMING_BYTES, FRAMING_FACTOR = 64 * 1024, 16
+"""A chunked body may spend so many bytes, and so many times its own, on chunk sizes, extensions and trailers;
+more is answered 413."""
 PIPELINED = 32
 """Complete requests that may wait on one connection before it is no longer read from."""
+PIPELINED_BYTES = 1024 * 1024
+"""A request of such a body that must wait is the last to be read for now, too."""
 
 STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
 }
-_NO_MEMO = b"\0"
+_TOO_LONG_HEAD = f"The request's headers are larger than {HEAD_BYTES} bytes."
+_LONGEST_LENGTH = 20
+_NO_MEMO, _NO_REST = b"\0", b"\0\0"
+"""Match nothing: what follows a remembered length begins with a line end."""
 _LENGTH = re.compile(rb"\r\ncontent-length: *(?=[0-9]+\r\n)", re.IGNORECASE)
 LENGTH_DIGITS = 5
 """Bodies of up to so many digits of length are looked for behind a remembered head; larger ones take a while
 anyway."""
 
+# What goes before a body; the number is its length.
+_KEEP = b"content-length: %d\r\n\r\n"
+_KEEP_OLD = b"connection: keep-alive\r\n" + _KEEP
+_CLOSE = b"connection: close\r\n" + _KEEP
+
 
 class Incoming:
     """One complete request. `headers` as received; `fields` by lower-case name, the first of each."""
 
-    __slots__ = ("body", "fields", "head", "headers", "keep_alive", "method", "target")
+    __slots__ = ("body", "ending", "fields", "head", "headers", "method", "target")
 
     def __init__(self) -> None:
         self.method = b""
@@ -57,7 +60,8 @@ class Incoming:
         self.headers: list[tuple[bytes, bytes]] = []
         self.fields: dict[bytes, bytes] = {}
         self.body = b""
-        self.keep_alive = True
+        self.ending = _CLOSE
+        """What its answer says of the connection."""
         self.head = b""
         """The head as received, when the request may set the connection's memo; else empty."""
 
@@ -67,6 +71,7 @@ class Service(Protocol):
 
     connections: set[Connection]
     max_body_bytes: int
+    patience: Patience
     stopping: bool
 
     def handle(self, connection: Connection, request: Incoming) -> None:
@@ -100,12 +105,13 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_advancing",
         "_body",
+        "_body_bytes",
         "_body_size",
+        "_ending",
         "_head_bytes",
         "_head_done",
         "_headers",
-        "_keep_alive",
-        "_lingering",
+        "_linger_until",
         "_memo",
         "_memo_rest",
         "_parser",
@@ -116,6 +122,7 @@ class Connection(asyncio.Protocol):
         "_service",
         "_target",
         "_transport",
+        "_unsent",
         "_whole",
         "_write_blocked",
         "entry",
@@ -135,15 +142,16 @@ class Connection(asyncio.Protocol):
         self.head_only = False
         self.extra = b""
         self._memo = _NO_MEMO
-        self._memo_rest = b""
+        self._memo_rest = _NO_REST
         self._pending: deque[Incoming] | None = None
         self._paused = False
         self._write_blocked = False
-        self._keep_alive = True
+        self._unsent = 0
+        self._ending = _KEEP
         self._refused = False
         self._advancing = False
         self._refusal: tuple[int, str] | None = None
-        self._lingering = False
+        self._linger_until = 0.0
         self._whole = b""
         self._begin()
 
@@ -152,6 +160,7 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._body_size = 0
+        self._body_bytes = 0
         self._head_bytes = 0
         self._head_done = False
 
@@ -185,6 +194,8 @@ class Connection(asyncio.Protocol):
 
     def _parse(self, data: bytes) -> None:
         if self._refused:
+            if self._linger_until:
+                self.progressed = self._service.now()
             return
         if self._parser is None:
             self._parser = httptools.HttpRequestParser(self)
@@ -195,17 +206,34 @@ class Connection(asyncio.Protocol):
             self._head_bytes += len(data)
         else:
             self.progressed = self._service.now()
+            self._body_bytes += len(data)
         self._whole = data if fresh else b""
+        self._feed(data)
+        if self._body_bytes > FRAMING_BYTES + FRAMING_FACTOR * self._body_size and not self._refused:
+            self._refuse_now(413, "The body is nearly all chunk extensions or trailers.")
+
+    def _feed(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # An upgrade may be declined by answering the request as it stands; what follows is not HTTP.
-            self._refused = True
+        except httptools.HttpParserUpgrade as upgrade:
+            head = self._declined()
+            self._begin()
+            self._whole = b""
+            self._parser = httptools.HttpRequestParser(self)
+            self._feed(head + data[upgrade.args[0] :])
+            return
         except httptools.HttpParserError as error:
             self._refuse_broken(error)
             return
         if self._head_bytes > HEAD_BYTES and not self._head_done:
-            self._refuse_now(431, f"The request's headers are larger than {HEAD_BYTES} bytes.")
+            self._refuse_now(431, _TOO_LONG_HEAD)
+
+    def _declined(self) -> bytes:
+        """The head of a request that asks for another protocol, without the asking: it may have a body, which
+        the parser takes for the other protocol's. Clients that would rather speak HTTP/2 ask so every time."""
+        lines = [b"%s %s HTTP/1.1\r\n" % (self._parser.get_method(), self._target)]
+        lines.extend(b"%s: %s\r\n" % field for field in self._headers if field[0].lower() != b"upgrade")
+        return b"".join(lines) + b"\r\n"
 
     def _refuse_broken(self, error: httptools.HttpParserError) -> None:
         cause = error.__context__
@@ -217,31 +245,61 @@ class Connection(asyncio.Protocol):
             self._service.failed(cause)
             self._refuse_now(500, "The gateway failed at this request. Check the logs for more info.")
 
+    def on_message_begin(self) -> None:
+        """httptools'. A request that begins behind another, in one packet with it, has begun all the same."""
+        if not self._head_bytes:
+            self._head_bytes = 1
+
     def on_url(self, url: bytes) -> None:
         """httptools'."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """httptools'."""
-        self._headers.append((name, value))
+        """httptools'. What comes after the body (trailers) is nobody's: it was never checked as a header."""
+        if not self._head_done:
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """httptools'. Refuses early what would only be refused later."""
         self._head_done = True
-        limit = self._service.max_body_bytes
+        if self._parser.should_upgrade():
+            if self._parser.get_method() == b"CONNECT":
+                raise _RefusedError(405, "This is no proxy.")
+            return
+        version = self._parser.get_http_version()
         hosts = 0
+        size = len(self._target)
+        expects = False
         for name, value in self._headers:
             lowered = name.lower()
-            if lowered == b"content-length" and int(value) > limit:
-                raise _RefusedError(413, self._too_large())
-            if lowered == b"expect":
+            size += len(name) + len(value) + 4
+            hosts += lowered == b"host"
+            if lowered == b"expect" and version != "1.0":
                 if value.lower() != b"100-continue":
                     raise _RefusedError(417, "The only expectation that can be met is 100-continue.")
-                if self.entry is None and self._parser.get_http_version() == "1.1":
-                    self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            hosts += lowered == b"host"
-        if hosts != 1 and self._parser.get_http_version() == "1.1":
+                expects = True
+            elif lowered in (b"content-length", b"transfer-encoding"):
+                self._check_framing(lowered, value, version)
+        if size > HEAD_BYTES:
+            raise _RefusedError(431, _TOO_LONG_HEAD)
+        if version not in ("1.1", "1.0"):
+            raise _RefusedError(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+        if hosts > 1 or (not hosts and version == "1.1"):
             raise _RefusedError(400, "A request needs exactly one Host header.")
+        if expects and self.entry is None and not self._pending:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _check_framing(self, name: bytes, value: bytes, version: str) -> None:
+        """What the parser lets pass and we do not."""
+        if name == b"content-length":
+            if len(value) > _LONGEST_LENGTH:
+                raise _RefusedError(400, "Content-Length has too many digits.")
+            if int(value) > self._service.max_body_bytes:
+                raise _RefusedError(413, self._too_large())
+        elif version == "1.0":
+            raise _RefusedError(400, "HTTP/1.0 has no transfer encodings.")
+        elif b"," in value:
+            raise _RefusedError(501, "The only transfer encoding that is read is chunked.")
 
     def on_body(self, body: bytes) -> None:
         """httptools'."""
@@ -252,9 +310,11 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """httptools'. The request is whole: handle it, or let it wait for the one before."""
+        if self._parser.should_upgrade():
+            return
         request = Incoming()
         request.method = self._parser.get_method()
-        request.target = self._target
+        request.target = self._target if self._target.startswith(b"/") else _origin_form(self._target)
         request.headers = self._headers
         fields: dict[bytes, bytes] = {}
         request.fields = fields
@@ -262,9 +322,10 @@ class Connection(asyncio.Protocol):
             fields.setdefault(name.lower(), value)
         body = self._body
         request.body = body[0] if len(body) == 1 else b"".join(body)
-        request.keep_alive = self._parser.should_keep_alive()
+        if self._parser.should_keep_alive():
+            request.ending = _KEEP if self._parser.get_http_version() == "1.1" else _KEEP_OLD
         whole = self._whole
-        if request.keep_alive and whole.endswith(request.body) and b"content-length" in fields:
+        if request.ending is _KEEP and whole.endswith(request.body) and b"content-length" in fields:
             head = whole[: len(whole) - len(request.body)]
             # One head, one body, nothing else in the packet: it may be remembered.
             if head.find(b"\r\n\r\n") == len(head) - 4 and len(request.body) == int(
@@ -278,12 +339,12 @@ class Connection(asyncio.Protocol):
         if self._pending is None:
             self._pending = deque()
         self._pending.append(request)
-        if len(self._pending) >= PIPELINED and not self._paused:
+        if not self._paused and (len(self._pending) >= PIPELINED or len(request.body) > PIPELINED_BYTES):
             self._paused = True
             self._transport.pause_reading()
 
     def _take(self, request: Incoming) -> None:
-        self._keep_alive = request.keep_alive
+        self._ending = request.ending
         self.head_only = request.method == b"HEAD"
         self.extra = b""
         self._service.handle(self, request)
@@ -294,7 +355,11 @@ class Connection(asyncio.Protocol):
         if not head:
             return
         start = _LENGTH.search(head)
-        if start is not None and len(request.body) < 10**LENGTH_DIGITS <= self._service.max_body_bytes:
+        if (
+            start is not None
+            and not self.head_only
+            and len(request.body) < 10**LENGTH_DIGITS <= self._service.max_body_bytes
+        ):
             self._memo = head[: start.end()]
             self._memo_rest = head[head.index(b"\r", start.end()) :]
             self.memo = (meta, self.extra, counts)
@@ -321,27 +386,29 @@ class Connection(asyncio.Protocol):
         """Write an answer: `head` is its own header lines, `ids` those of the request, fresh ones if empty."""
         service = self._service
         transport = self._transport
-        keep = self._keep_alive and not service.stopping
+        if service.stopping:
+            self._ending = _CLOSE
+        ending = self._ending
         parts = (
             service.common_head(status),
             head,
             ids or service.fresh_ids(),
             self.extra,
-            b"content-length: %d\r\n\r\n" % len(body)
-            if keep
-            else b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body),
+            ending % len(body),
             b"" if self.head_only else body,
         )
         transport.write(b"".join(parts))
         self.progressed = service.now()
-        if not keep:
+        # A remembered head comes without a word on these two.
+        self.head_only = False
+        if ending is _CLOSE:
             self._refused = True
             self._pending = self._refusal = None
-            if self._lingering and not transport.is_closing():
+            if self._linger_until and not transport.is_closing():
                 transport.write_eof()
             else:
                 transport.close()
-        elif self._pending or self._refusal is not None:
+        elif self._pending or self._paused or self._refusal is not None:
             self._next()
 
     def _next(self) -> None:
@@ -373,10 +440,10 @@ class Connection(asyncio.Protocol):
             return
         if self._transport.is_closing():
             return
-        self._keep_alive = False
+        self._ending = _CLOSE
         self.head_only = False
         self.extra = b""
-        self._lingering = True
+        self._linger_until = self._service.now() + self._service.patience.linger_most_s
         body = self._service.refusal_body(message, None)
         self.write(status, b"content-type: application/json\r\n", b"", body)
 
@@ -395,19 +462,25 @@ class Connection(asyncio.Protocol):
 
     def check_patience(self, now: float) -> None:
         """Called about once a second: let go of clients that have stopped in the middle."""
+        patience = self._service.patience
+        unsent = self._transport.get_write_buffer_size()
+        if unsent != self._unsent:
+            # It takes its answer, if slowly.
+            self._unsent = unsent
+            self.progressed = now
         waited = now - self.progressed
-        if self._lingering:
-            if waited > LINGER_S:
+        if self._linger_until:
+            if waited > patience.linger_s or now > self._linger_until:
                 self._transport.abort()
-        elif self._write_blocked:
-            if waited > WRITE_PATIENCE_S:
+        elif unsent:
+            if waited > patience.write_s:
                 self._transport.abort()
         elif self.entry is not None:
             return
         elif self._head_bytes:
-            if waited > (BODY_PATIENCE_S if self._head_done else HEAD_PATIENCE_S):
+            if waited > (patience.body_s if self._head_done else patience.head_s):
                 self._refuse_now(408, "The rest of the request did not come in time.")
-        elif waited > IDLE_PATIENCE_S:
+        elif waited > patience.idle_s:
             self._transport.close()
 
     @property
@@ -417,13 +490,23 @@ class Connection(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """For shutdown: nothing is being answered and nothing has begun."""
-        if self._lingering or self._transport.get_write_buffer_size():
+        if self._linger_until or self._transport.get_write_buffer_size():
             return
         if self.entry is None and not self._head_bytes and not self._pending:
             self._transport.close()
 
     def _too_large(self) -> str:
         return f"The body is larger than the {self._service.max_body_bytes} bytes that are accepted (--max-body)."
+
+
+def _origin_form(target: bytes) -> bytes:
+    """Path and query of a target that names the server too (``http://host/score``); others as they are."""
+    scheme, mark, rest = target.partition(b"://")
+    if not mark or scheme.lower() not in (b"http", b"https"):
+        return target
+    authority = rest.split(b"?", 1)[0].split(b"/", 1)[0]
+    origin = rest[len(authority) :]
+    return origin if origin.startswith(b"/") else b"/" + origin
 
 
 class _RefusedError(Exception):

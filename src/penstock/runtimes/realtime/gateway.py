@@ -49,6 +49,7 @@ class Gateway:
         self.now = time.monotonic
         self.connections: set[Connection] = set()
         self.max_body_bytes = settings.max_body_bytes
+        self.patience = launch.patience
         self.stopping = False
         self._keys = [key.encode() for key in launch.keys]
         self._cors = cors.policy(launch.cors_origins)
