@@ -9,6 +9,7 @@ import difflib
 import importlib.util
 import itertools
 import os
+import re
 import sys
 import traceback
 from typing import Iterator
@@ -123,9 +124,38 @@ def _broken_import(error: ImportError) -> str:
     own = (error.name or "").rpartition("penstock.scoring.compat.")[2]
     foreign = next((name for name, module in finder.MODULES.items() if module == own), "")
     if not foreign:
-        return ""
+        return _compiled_for_another_numpy(str(error)) or _gone_from(error)
     package = _package_of(foreign) or foreign.partition(".")[0].replace("_", "-")
     return f"Penstock stands in for what scoring scripts use of {foreign}; for the rest add {package}."
+
+
+def _gone_from(error: ImportError) -> str:
+    """``from x import y``, where the installed x has no y."""
+    missing = re.match(r"cannot import name '(\w+)' from '([\w.]+)' \(.*-packages", str(error))
+    if missing is None:
+        return ""
+    name, module = missing.groups()
+    if (module, name) == ("sklearn.externals", "joblib"):
+        return (
+            "joblib is a package of its own since scikit-learn 0.23: write `import joblib`, and list joblib in the "
+            "conda file or requirements."
+        )
+    top = module.split(".")[0]
+    package = _package_of(module) or top
+    return (
+        f"{package} is installed ({_version(top)}), but its {module} has no {name}: what imports it was written "
+        f"for another version. Pin the {package} that it was written for in the conda file or requirements."
+    )
+
+
+def _compiled_for_another_numpy(text: str) -> str:
+    signs = ("numpy.dtype size changed", "compiled using NumPy 1.x", "numpy.core.multiarray failed to import")
+    if not any(sign in text for sign in signs):
+        return ""
+    return (
+        f"A library was compiled for another NumPy than the installed {_version('numpy')}: pin numpy<2 in the "
+        "conda file or requirements, or take a newer release of the library."
+    )
 
 
 def _package_of(name: str) -> str:
@@ -188,6 +218,12 @@ def _files_under(directory: str) -> list[str]:
     return found
 
 
+def _raised_in(error: BaseException) -> str:
+    """The file of the innermost frame of `error`, or empty."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return frames[-1].filename if frames else ""
+
+
 def _pickle_hint(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, AttributeError) and "Can't get attribute" in text:
@@ -200,6 +236,17 @@ def _pickle_hint(error: BaseException) -> str:
             "The pickle was written with another version of that library. Pin the version that it was written "
             "with in the conda file or requirements."
         )
+    if (
+        isinstance(error, KeyError)
+        and "joblib" in sys.modules
+        and _raised_in(error).endswith(os.sep + "pickle.py")
+    ):
+        return (
+            f"If the model's file is not damaged, a newer joblib than the installed {_version('joblib')} wrote it: "
+            "pin that one in the conda file or requirements."
+        )
+    if isinstance(error, ValueError) and _compiled_for_another_numpy(text):
+        return _compiled_for_another_numpy(text)
     if isinstance(error, ValueError) and "unsupported pickle protocol" in text:
         ours = sys.version.split()[0]
         return f"The pickle was written by a newer Python than {ours}: choose that Python in the environment."

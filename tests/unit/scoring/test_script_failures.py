@@ -61,6 +61,41 @@ def test_a_submodule_of_another_version(tmp_path):
     assert "has no json.forest" in error.hint
 
 
+@pytest.mark.parametrize(
+    ("line", "hints"),
+    [
+        ("from numpy import forest_of_mine", ("numpy is installed (", "its numpy has no forest_of_mine")),
+        ("from sklearn.externals import joblib", ("write `import joblib`",)),
+        (
+            "raise ValueError('numpy.dtype size changed, may indicate binary incompatibility')",
+            ("pin numpy<2",),
+        ),
+        ("raise ImportError('numpy.core.multiarray failed to import')", ("pin numpy<2",)),
+    ],
+)
+def test_an_import_that_needs_another_version(tmp_path, line, hints):
+    hint = failure(tmp_path, f"{line}\n{RUN}").hint
+    assert [part for part in hints if part not in hint] == []
+
+
+def test_a_name_that_the_users_own_module_lacks_is_left_to_the_traceback(tmp_path):
+    write(tmp_path, "", "my_features.py")
+    assert failure(tmp_path, "from my_features import scale\n" + RUN).hint == ""
+
+
+def test_a_file_that_a_newer_joblib_wrote(tmp_path):
+    """Newer ones pad their arrays with bytes that are no pickle codes to an older one."""
+    (tmp_path / "model.pkl").write_bytes(b"\x80\x04\xd8")
+    init = "def init():\n    import joblib, pickle\n    pickle._load(open(HERE + '/model.pkl', 'rb'))\n"
+    error = failure(tmp_path, f"HERE = {str(tmp_path)!r}\n{RUN}", init=init)
+    assert "KeyError: 216" in error.message
+    assert "newer joblib" in error.hint
+
+
+def test_a_key_that_the_script_itself_misses_is_no_pickle(tmp_path):
+    assert failure(tmp_path, RUN, init="def init():\n    import joblib\n    {}[5]\n").hint == ""
+
+
 def test_a_syntax_error_shows_the_line(tmp_path):
     error = failure(tmp_path, "def run(data:\n")
     assert error.stage == "import"

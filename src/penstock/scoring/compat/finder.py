@@ -1,7 +1,8 @@
 """The import hook through which scripts find our stand-ins for Azure's packages.
 
 It stands last on ``sys.meta_path``: a package that the environment has wins, and only what is missing, even a
-submodule of a real ``azureml`` package, is answered from here. Runs in workers: Python 3.8, standard library.
+submodule of a real ``azureml`` package, is answered from here. The exception is `PREFERRED`, which stands
+first. Runs in workers: Python 3.8, standard library.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ MODULES: dict[str, str] = {
 }
 """Name that scripts import -> our module beside this one that answers to it."""
 
+PREFERRED = ("azureml.ai.monitoring",)
+"""Answered from here even where the original is installed: that one hands its data to a process which stands
+beside every container of Azure ML and nowhere else, and raises where it finds no trace of it."""
+
 EMPTY_PACKAGES = frozenset(
     parent
     for name in MODULES
@@ -59,6 +64,15 @@ class _Finder(importlib.abc.MetaPathFinder):
         if fullname in EMPTY_PACKAGES:
             return importlib.machinery.ModuleSpec(fullname, _Empty(), is_package=True)
         return None
+
+
+class _PreferredFinder(_Finder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if not f"{fullname}.".startswith(tuple(f"{name}." for name in PREFERRED)):
+            return None
+        return super().find_spec(fullname, path, target)
 
 
 class _StandIn(importlib.abc.Loader):
@@ -89,9 +103,12 @@ class _Empty(importlib.abc.Loader):
 
 
 _FINDER = _Finder()
+_PREFERRED_FINDER = _PreferredFinder()
 
 
 def install() -> None:
-    """Put the hook last on ``sys.meta_path``; once is enough, twice does no harm."""
+    """Put the hooks first and last on ``sys.meta_path``; once is enough, twice does no harm."""
     if _FINDER not in sys.meta_path:
         sys.meta_path.append(_FINDER)
+    if _PREFERRED_FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, _PREFERRED_FINDER)

@@ -37,7 +37,7 @@ class ModelDataCollector:
         self._folder = os.environ.get("PENSTOCK_COLLECTION_DIR", "")
         if not self._folder:
             _logger.warning(
-                "The collector of %r keeps nothing: PENSTOCK_COLLECTION_DIR names no folder to write to",
+                "The collector of %r keeps nothing; set PENSTOCK_COLLECTION_DIR to a folder to keep it there",
                 model_name,
             )
 

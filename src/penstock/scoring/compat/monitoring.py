@@ -45,7 +45,8 @@ class Collector:
             _names.add(name)
             if not self._folder:
                 _logger.warning(
-                    "Collector %r keeps nothing: PENSTOCK_COLLECTION_DIR names no folder to write to", name
+                    "Collector %r keeps nothing; set PENSTOCK_COLLECTION_DIR to a folder to keep it there",
+                    name,
                 )
 
     def collect(self, data: Any, correlation_context: CorrelationContext | None = None) -> CorrelationContext:

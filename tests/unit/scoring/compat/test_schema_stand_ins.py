@@ -212,3 +212,23 @@ def test_an_installed_original_wins_and_a_gap_in_it_is_filled(tmp_path):
     assert (
         done.stdout == "True True penstock.scoring.compat.schema_util penstock.scoring.compat.aml_request\n"
     )
+
+
+def test_the_stand_in_for_monitoring_wins_over_the_original(tmp_path):
+    for folder in ("azureml", "azureml/ai", "azureml/ai/monitoring"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").write_text("")
+    (tmp_path / "azureml" / "ai" / "other.py").write_text("REAL = True")
+    (tmp_path / "azureml" / "ai" / "monitoring" / "collector.py").write_text(
+        "raise OSError('no collector here')"
+    )
+    program = (
+        f"import sys; sys.path[:0] = [{str(SOURCE)!r}, {str(tmp_path)!r}]\n"
+        "from penstock.scoring.compat import finder; finder.install()\n"
+        "from azureml.ai import other\n"
+        "from azureml.ai.monitoring import Collector\n"
+        "from azureml.ai.monitoring.collector import Collector as same\n"
+        "print(other.REAL, Collector is same, Collector.__module__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True penstock.scoring.compat.monitoring\n"
