@@ -246,7 +246,8 @@ def _array_of_named(named: Mapping[str, Any], model: Model) -> Any:
     field = model.signature.inputs[0]
     if len(named) == 1:
         ((_, only),) = named.items()
-        return arrays.convert(only, field)
+        if len(field.shape) != 2 or field.shape[1] != 1 or not _is_column(only):
+            return arrays.convert(only, field)
     flat = _flat_columns(named)
     if len(field.shape) != 2 or field.shape[1] not in (-1, len(flat)):
         raise errors.SchemaMismatch(

@@ -13,6 +13,17 @@ from penstock.scoring.loaders import threads
 
 # Libraries whose estimators score each row for itself.
 _KNOWN = {"sklearn", "xgboost", "lightgbm", "catboost", "imblearn"}
+# Transformers that fitting leaves as they were, in some version; a union's parts are what is fitted.
+_LEARN_NOTHING = {
+    "AdditiveChi2Sampler",
+    "Binarizer",
+    "FeatureHasher",
+    "FeatureUnion",
+    "FunctionTransformer",
+    "HashingVectorizer",
+    "Normalizer",
+    "Pipeline",
+}
 # Where a fitted meta-estimator keeps what it was fitted around, most telling first.
 _INNER = ("best_estimator_", "regressor_", "estimator_", "estimators_", "base_estimator_", "estimator")
 
@@ -86,11 +97,11 @@ def _is_elementwise(function: Any) -> bool:
 
 
 def is_fitted(loaded: Any) -> bool:
-    """False where the last estimator of `loaded` is scikit-learn's own, predicts, and has nothing that
-    fitting leaves behind: attributes with an underscore at the end."""
+    """False where the last estimator of `loaded` is scikit-learn's own, learns something, and has nothing
+    that fitting leaves behind: attributes with an underscore at the end."""
     while isinstance(getattr(loaded, "steps", None), list) and steps(loaded):
         loaded = steps(loaded)[-1]
-    if library(loaded) != "sklearn" or not hasattr(loaded, "predict"):
+    if library(loaded) != "sklearn" or kind(loaded) in _LEARN_NOTHING:
         return True
     if hasattr(loaded, "__sklearn_is_fitted__"):
         return bool(loaded.__sklearn_is_fitted__())

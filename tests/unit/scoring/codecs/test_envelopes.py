@@ -300,3 +300,9 @@ def test_true_is_one_among_floats_as_for_columns_of_dummies() -> None:
 def test_an_empty_record_is_no_row() -> None:
     with pytest.raises(errors.SchemaMismatch, match="found an empty one"):
         envelopes.read({"data": [{}]}, UNKNOWN)
+
+
+def test_a_single_named_column_is_an_array_of_one_column() -> None:
+    single = Declared("array", Field("input", "str", (-1, 1)))
+    for column in (["Oslo", "Bern"], [["Oslo"], ["Bern"]]):
+        assert envelopes.read({"inputs": {"city": column}}, single)[0].tolist() == [["Oslo"], ["Bern"]]

@@ -241,6 +241,7 @@ def test_unknown_parameters_are_refused(tmp_path: Path) -> None:
         ([1, 2], "an object of type list", "Save the fitted model"),
         (Ridge, "the class Ridge", "Save the fitted model"),
         (Ridge(), "a Ridge that was never fitted", "after fit"),
+        (StandardScaler(), "a StandardScaler that was never fitted", "after fit"),
         (make_pipeline(StandardScaler(), Ridge()), "a Pipeline that was never fitted", "after fit"),
         (NearestNeighbors().fit(X), "NearestNeighbors, which has no predict", "It has kneighbors"),
     ],
