@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.spec import conda
+from penstock.spec import conda, placeholders
 from penstock.spec.deployment_schema import Build, InlineEnvironment
 from penstock.spec.documents import Document, KeyPath
 from penstock.spec.drafts import EnvironmentChoice
@@ -51,7 +51,8 @@ def read(
     if spec.conda_file is not None:
         path = absolute(spec.conda_file.removeprefix("file:"), document.folder)
         if not path.is_file():
-            raise document.error(f"no file {path}", *under, "conda_file", hint=neighbour(path))
+            hint = placeholders.hint_for(spec.conda_file) or neighbour(path)
+            raise document.error(f"no file {path}", *under, "conda_file", hint=hint)
         kind = "requirements" if path.suffix.lower() == ".txt" else "conda"
         return EnvironmentChoice(kind=kind, value=str(path), said=said, folder=folder), notes
     if spec.build is not None:

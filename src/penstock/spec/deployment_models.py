@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from penstock.bundle.manifest import ModelSource
+from penstock.spec import placeholders
 from penstock.spec.deployment_schema import InlineModel
 from penstock.spec.documents import Document
 from penstock.spec.paths import absolute, neighbour
@@ -34,7 +35,8 @@ def read(document: Document, spec: str | InlineModel) -> ModelSource:
         )
     path = absolute(spec.path.removeprefix("file:"), document.folder)
     if not path.exists():
-        raise document.error(f"no file or folder {path}", "model", "path", hint=neighbour(path))
+        hint = placeholders.hint_for(spec.path) or neighbour(path)
+        raise document.error(f"no file or folder {path}", "model", "path", hint=hint)
     if spec.type == "mlflow_model" and not (path / "MLmodel").is_file():
         raise document.error(
             f"{path} is no MLflow model: there is no file MLmodel in it",

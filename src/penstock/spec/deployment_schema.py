@@ -71,6 +71,7 @@ class InlineModel(Section):
         "local_path": "since CLI v2 it is called path",
         "model_uri": "since CLI v2 it is called path",
         "uri": "since CLI v2 it is called path",
+        "model_format": "since CLI v2 it is type, such as type: mlflow_model",
     }
 
     schema_: str | None = Field(None, alias="$schema")
@@ -161,6 +162,7 @@ class CodeConfiguration(Section):
         "entry_script": "since CLI v2 it is called scoring_script",
         "source_directory": "since CLI v2 it is called code",
     }
+    older_mappings: ClassVar[dict[str, str]] = {"code": "since CLI v2 the path itself stands here"}
 
     code: str | None = None
     scoring_script: str
@@ -271,6 +273,10 @@ class OnlineDeployment(Section):
         "path": "the model's path stands in model",
         "request_timeout_ms": "it stands in request_settings",
         "max_concurrent_requests_per_instance": "it stands in request_settings",
+        **dict.fromkeys(
+            ("auth_mode", "traffic", "mirror_traffic", "compute", "identity", "public_network_access"),
+            "it stands in the endpoint's own YAML",
+        ),
     }
 
     schema_: str | None = Field(None, alias="$schema")

@@ -16,6 +16,7 @@ from penstock.spec import (
     documents,
     kinds,
     limits,
+    placeholders,
     validation,
 )
 from penstock.spec.deployment_schema import (
@@ -123,7 +124,9 @@ def _check_limits(document: Document, spec: OnlineDeployment, kind: str) -> list
     if spec.name is not None:
         problem = limits.name_problem(spec.name)
         if problem:
-            raise document.error(f"{problem}, found {spec.name!r}", "name")
+            raise document.error(
+                f"{problem}, found {spec.name!r}", "name", hint=placeholders.hint_for(spec.name)
+            )
     longest = LONGEST_REQUEST_MS[kind]
     timeout = spec.request_settings.request_timeout_ms if spec.request_settings else None
     if timeout is not None and timeout > longest:
@@ -159,9 +162,11 @@ def _check_limits(document: Document, spec: OnlineDeployment, kind: str) -> list
             raise document.error("no variable can have this name", "environment_variables", name)
     notes = [] if spec.name else [f"{document.file} has no name: the deployment is called after the file"]
     if spec.endpoint_name is not None and limits.name_problem(spec.endpoint_name):
+        said = f"{document.file}:{document.line_of(('endpoint_name',))}: "
         notes.append(
-            f"{document.file}:{document.line_of(('endpoint_name',))}: Azure ML would refuse the endpoint_name "
-            f"{spec.endpoint_name!r}; it means nothing here"
+            f"{said}endpoint_name {spec.endpoint_name!r} is a placeholder; that is no matter on one machine"
+            if placeholders.hint_for(spec.endpoint_name)
+            else f"{said}Azure ML would refuse the endpoint_name {spec.endpoint_name!r}; that is no matter here"
         )
     return notes
 
@@ -180,14 +185,16 @@ def _code(document: Document, spec: OnlineDeployment) -> Code | None:
         )
     folder = absolute(said.removeprefix("file:"), document.folder)
     if not folder.is_dir():
-        raise document.error(f"no folder {folder}", "code_configuration", "code", hint=neighbour(folder))
+        hint = placeholders.hint_for(said) or neighbour(folder)
+        raise document.error(f"no folder {folder}", "code_configuration", "code", hint=hint)
     script = absolute(configuration.scoring_script, folder)
     key = ("code_configuration", "scoring_script")
     if script.suffix != ".py":
         raise document.error(
             f"must be a Python file, found {configuration.scoring_script!r}",
             *key,
-            hint="where the image brings a server for it, run the image",
+            hint=placeholders.hint_for(configuration.scoring_script)
+            or "where the image brings a server for it, run the image",
         )
     if not script.is_relative_to(folder):
         raise document.error(f"{configuration.scoring_script} lies outside of the code folder {folder}", *key)

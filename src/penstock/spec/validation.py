@@ -20,12 +20,13 @@ from penstock.spec.documents import Document, KeyPath, dotted
 
 class Section(pydantic.BaseModel):
     """One mapping of a file: frozen, no unknown keys. `older_keys` says of keys that were once, or are
-    somewhere else, valid what to write instead."""
+    somewhere else, valid what to write instead; `older_mappings` the same of keys that once held a mapping."""
 
     model_config = pydantic.ConfigDict(
         extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True
     )
     older_keys: ClassVar[dict[str, str]] = {}
+    older_mappings: ClassVar[dict[str, str]] = {}
 
 
 S = TypeVar("S", bound=Section)
@@ -89,6 +90,10 @@ def _message(document: Document, kind: type[Section], path: KeyPath, detail: Err
         return f"{context['error']}, found {found}"
     if kind_of_error == "string_type" and isinstance(detail["input"], (int, float)):
         return f"must be text, found {found}; put it in quotes"
+    if kind_of_error == "string_type" and isinstance(detail["input"], dict):
+        for model in _sections_at(kind, path[:-1]):
+            if path[-1] in model.older_mappings:
+                return f"must be text, found {found}; {model.older_mappings[str(path[-1])]}"
     expectation = _EXPECTATIONS.get(kind_of_error)
     if expectation is None:
         return f"{detail['msg'][0].lower()}{detail['msg'][1:]}, found {found}"

@@ -303,6 +303,39 @@ def test_all_problems_are_reported_at_once(read):
             "its own server",
         ),
         (HEAD + "environment: azureml:packaged@latest\n", 0, "", "nothing to serve"),
+        (HEAD + SCRIPT + "auth_mode: key\n", 4, "auth_mode", "in the endpoint's own YAML"),
+        (
+            HEAD + "model: {path: model, model_format: mlflow}\n",
+            3,
+            "model.model_format",
+            "type: mlflow_model",
+        ),
+        (
+            HEAD + "code_configuration: {code: {local_path: code}, scoring_script: score.py}\n",
+            3,
+            "code_configuration.code",
+            "the path itself stands here",
+        ),
+        ("name: $NAME\n" + SCRIPT, 1, "name", "$NAME is a placeholder"),
+        (HEAD + "model:\n  path: ./{{ folder }}/model\n", 4, "model.path", "{{ folder }} is a placeholder"),
+        (
+            HEAD + "code_configuration: {code: <CODE>, scoring_script: score.py}\n",
+            3,
+            "code_configuration.code",
+            "<CODE> is a placeholder",
+        ),
+        (
+            HEAD + "code_configuration: {code: code, scoring_script: <SCRIPT>}\n",
+            3,
+            "code_configuration.scoring_script",
+            "<SCRIPT> is a placeholder",
+        ),
+        (
+            HEAD + SCRIPT + "environment: {image: x, conda_file: <% DIR %>/conda.yml}\n",
+            4,
+            "environment.conda_file",
+            "<% DIR %> is a placeholder",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_placed(read, text, line, key, words):
@@ -422,6 +455,8 @@ def test_name_and_endpoint_may_be_left_to_the_command_line(read):
     assert draft.name == "d"
     assert any("has no name" in note for note in draft.notes)
     draft = read("name: blue\nendpoint_name: <your_endpoint>\n" + SCRIPT)
+    assert any("d.yml:2: endpoint_name '<your_endpoint>' is a placeholder" in note for note in draft.notes)
+    draft = read("name: blue\nendpoint_name: e\n" + SCRIPT)
     assert any("would refuse the endpoint_name" in note for note in draft.notes)
 
 
