@@ -191,7 +191,10 @@ class Runner:
         with contextlib.suppress(OSError):
             url = f"http://127.0.0.1:{self.port}/"
             # The greeting is written when the first worker has joined, a moment before or after.
-            return urllib.request.urlopen(url, timeout=5).status == 200 and "serves" in self._log.read_text()
+            return (
+                urllib.request.urlopen(url, timeout=5).status == 200
+                and re.search(r"serves |\"serving\"", self._log.read_text()) is not None
+            )
         return False
 
     def _post(self, block: Block) -> None:

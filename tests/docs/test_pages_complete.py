@@ -12,10 +12,12 @@ import click
 import pytest
 from page_runner import ROOT
 
+from penstock.bundle import launch
 from penstock.bundle.manifest import Settings
 from penstock.cli import exits, serve_options
 from penstock.cli.serve import serve
 from penstock.runtimes.realtime import connections, metrics
+from penstock.scoring.compat import finder
 from penstock.spec.deployment_schema import KubernetesOnlineDeployment, ManagedOnlineDeployment
 
 DOCS = ROOT / "docs"
@@ -147,13 +149,14 @@ def test_every_status_is_documented() -> None:
 
 
 def test_patience_and_limits_are_those_of_the_code() -> None:
+    patience = launch.Patience()
     statuses = section("requests.md", "Statuses")
-    assert f"{connections.HEAD_PATIENCE_S:g} s for the headers" in statuses
-    assert f"{connections.BODY_PATIENCE_S:g} s for the next piece" in statuses
+    assert f"{patience.head_s:g} s for the headers" in statuses
+    assert f"{patience.body_s:g} s for the next piece" in statuses
     assert f"more than {connections.HEAD_BYTES // 1024} KB" in statuses
     sizing = section("operations.md", "Sizing")
-    assert f"{connections.IDLE_PATIENCE_S:g} seconds idle" in sizing
-    assert f"{connections.WRITE_PATIENCE_S:g} seconds for a client that reads nothing" in sizing
+    assert f"{patience.idle_s:g} seconds idle" in sizing
+    assert f"{patience.write_s:g} seconds for a client that reads nothing" in sizing
     assert f"within {Settings().drain_timeout_s:g} seconds" in section("operations.md", "Stopping")
 
 
@@ -202,3 +205,13 @@ def test_every_page_is_on_the_map() -> None:
     assert [
         page.name for page in DOCS.glob("*.md") if page.name != "index.md" and f"({page.name})" not in index
     ] == []
+
+
+def test_every_module_that_scripts_may_import_is_named() -> None:
+    told = code(section("scripts.md", "Imports"))
+    missing = [
+        name
+        for name in finder.MODULES
+        if not any(name == each or name.startswith(each + ".") for each in told)
+    ]
+    assert missing == []
