@@ -44,7 +44,6 @@ _WITHOUT_EFFECT = (
     "egress_public_network_access",
     "private_network_connection",
     "readiness_probe",
-    "data_collector",
     "scale_settings.max_instances",
     "scale_settings.target_utilization_percentage",
     "scale_settings.polling_interval",
@@ -263,6 +262,11 @@ def _setting_notes(document: Document, spec: OnlineDeployment, kind: str) -> Ite
         yield (
             f"{document.file}: resources.limits.memory {memory} is not enforced here; --memory-limit replaces "
             "workers that grow beyond a size"
+        )
+    if spec.data_collector is not None:
+        yield (
+            f"{document.file}: data_collector decides nothing here: what a script gives to a Collector is kept in "
+            "the folder that PENSTOCK_COLLECTION_DIR names, and requests and answers are not collected"
         )
     asked = spec.request_settings
     if asked is None:

@@ -360,8 +360,10 @@ def test_a_managed_deployment_in_full():
         "start_timeout_s": 20 + 60 * 5,
     }
     (effects,) = [note for note in draft.notes if "without effect" in note]
-    for key in ("instance_type", "app_insights_enabled", "egress_public_network_access", "data_collector"):
+    for key in ("instance_type", "app_insights_enabled", "egress_public_network_access"):
         assert effects.count(key) == 1
+    (collector,) = [note for note in draft.notes if "data_collector" in note]
+    assert "PENSTOCK_COLLECTION_DIR" in collector
     assert "tags" not in effects
 
 
