@@ -98,17 +98,31 @@ def worker_variables(launch: Launch, inherited: dict[str, str]) -> dict[str, str
     return variables
 
 
+# The working directory, which `-c` puts first on the path, goes last: a user's `random.py` must not shadow the
+# standard library's, but a pickle's own module that lies there is still found. sys and os are loaded already.
+_BOOT = """
+import os, sys
+if "" in sys.path:
+    sys.path.remove("")
+    try:
+        sys.path.append(os.getcwd())
+    except OSError:
+        pass
+import runpy, importlib.util
+directory, module = sys.argv.pop(1), sys.argv.pop(1)
+spec = importlib.util.spec_from_file_location(
+    "penstock", directory + "/__init__.py", submodule_search_locations=[directory]
+)
+sys.modules["penstock"] = package = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(package)
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
 def worker_argv(python: str, package_directory: str, module: str, *arguments: str) -> list[str]:
     """The argument list that runs `module` of this very Penstock on another interpreter.
 
     Only the package itself becomes importable there: putting its site-packages on the path would let the
     gateway's libraries shadow the deployment's own.
     """
-    boot = (
-        "import sys, runpy, importlib.util as u;"
-        "d = sys.argv.pop(1); m = sys.argv.pop(1);"
-        "s = u.spec_from_file_location('penstock', d + '/__init__.py', submodule_search_locations=[d]);"
-        "p = u.module_from_spec(s); sys.modules['penstock'] = p; s.loader.exec_module(p);"
-        "runpy.run_module(m, run_name='__main__', alter_sys=True)"
-    )
-    return [python, "-c", boot, package_directory, module, *arguments]
+    return [python, "-c", _BOOT, package_directory, module, *arguments]

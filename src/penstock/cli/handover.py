@@ -26,8 +26,8 @@ def hand_over(launch: Launch, environ: Mapping[str, str]) -> NoReturn:
 
 
 def argv_of(descriptor: int) -> list[str]:
-    """The supervisor's argument list."""
-    return [sys.executable, "-m", SUPERVISOR, "--launch-fd", str(descriptor)]
+    """The supervisor's argument list. `-P`: modules in the user's working directory must not shadow any of ours."""
+    return [sys.executable, "-P", "-m", SUPERVISOR, "--launch-fd", str(descriptor)]
 
 
 def write_launch(launch: Launch) -> int:

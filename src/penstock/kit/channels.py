@@ -14,6 +14,16 @@ LARGEST_BYTES = 128 * 1024
 """Most that one message may take; the kernel's default socket buffer holds it."""
 
 
+def clipped(text: str, most_bytes: int) -> str:
+    """`text`, its middle left out where it would take more than `most_bytes` of a message."""
+    if len(json.dumps(text)) <= most_bytes:
+        return text
+    # No character takes more than twelve bytes: a pair of escaped surrogates.
+    keep = most_bytes // 24
+    left_out = len(text) - 2 * keep
+    return f"{text[:keep]}\n... {left_out} characters left out ...\n{text[-keep:]}" if left_out > 0 else text
+
+
 class ChannelClosedError(Exception):
     """The other end is gone."""
 

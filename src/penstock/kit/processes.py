@@ -1,13 +1,17 @@
-"""What the kernel says of a process: its state and its memory. Linux; elsewhere nothing is known.
+"""What the kernel says of a process, and asks of us: its state, its memory, its group, its orphans. Linux;
+elsewhere nothing is known.
 
 Runs in workers too: Python 3.8, standard library only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def is_stopped(pid: int) -> bool:
@@ -20,6 +24,17 @@ def is_stopped(pid: int) -> bool:
         return False
 
 
+def is_gone(pid: int) -> bool:
+    """Whether there is no such process; one that has ended and that its parent has not reaped is still there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def resident_bytes(pid: int) -> int:
     """Its resident memory, shared pages included; 0 when unknown."""
     try:
@@ -27,3 +42,28 @@ def resident_bytes(pid: int) -> int:
             return int(file.read().split()[1]) * _PAGE_BYTES
     except (OSError, IndexError):
         return 0
+
+
+def kill_group(leader: int) -> None:
+    """Kill every process of the group that `leader` leads or led; none is fine."""
+    with contextlib.suppress(OSError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """From now on, descendants that lose their parent become children of this process (Linux; prctl(2)), as
+    they do anyway where it is the first process of a container: it must reap them."""
+    import ctypes  # here, because only one process needs it
+
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def raise_descriptor_limit() -> None:
+    """As many open files as the system's hard limit lets us have: every connection takes one, and the soft
+    limit is kept low only for the sake of select(2)."""
+    import resource
+
+    with contextlib.suppress(OSError, ValueError):
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

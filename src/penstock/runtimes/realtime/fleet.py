@@ -17,6 +17,8 @@ LOADING, SERVING, WORN, RETIRING = "loading", "serving", "worn", "retiring"
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 30.0
 LONGEST_AFTER_SERVING_S = 0.5
+FEW_FAILURES = 3
+"""As many as count, once a worker has joined."""
 HEALTHY_AFTER_S = 5.0
 """A worker that has served this long was no failed start: its death is answered at once."""
 
@@ -72,7 +74,8 @@ class Fleet:
     nurseries: dict[int, NurseryState] = field(default_factory=dict)
     not_before: float = 0.0
     failures: int = 0
-    given_up: bool = False
+    ended: bool = False
+    """Nothing is raised any more."""
 
     def reload(self, now: float) -> list[Action]:
         """Model or code has changed: raise a new generation beside the serving one."""
@@ -106,20 +109,35 @@ class Fleet:
         return self.reconcile(now)
 
     def spawned(self, generation: int, pid: int, now: float) -> list[Action]:
-        """A worker was forked."""
-        self.workers[pid] = WorkerState(generation, LOADING, now)
+        """A worker was forked. It may have joined already: nursery and gateway speak through different channels."""
+        self.workers.setdefault(pid, WorkerState(generation, LOADING, now))
         if generation in self.nurseries:
             self.nurseries[generation].asked -= 1
         return self.reconcile(now)
 
-    def joined(self, pid: int, now: float) -> list[Action]:
+    def not_spawned(self, generation: int, now: float) -> list[Action]:
+        """A nursery could not fork: try again, later."""
+        if generation in self.nurseries:
+            self.nurseries[generation].asked -= 1
+        self._back_off(now)
+        return self.reconcile(now)
+
+    def joined(self, pid: int, generation: int, now: float) -> list[Action]:
         """A worker has loaded and greets the gateway, for the first time or after the gateway's restart."""
         state = self.workers.get(pid)
         if state is None:
-            return []
+            if generation not in (self.generation, self.candidate):
+                # Forked in the last moment of a nursery that was stopped: it must not serve what was abandoned.
+                return [Action("kill", pid=pid, reason="superseded")]
+            state = WorkerState(generation, LOADING, now)
+        if state.phase == RETIRING:
+            # The gateway that was told to let it go has died.
+            return [Action("retire", pid=pid), *self.reconcile(now)]
         if state.phase == LOADING:
             self.workers[pid] = dataclasses.replace(state, phase=SERVING, since=now)
             self.served = True
+            # Loading works: what dies from now on is missed for a moment, not for half a minute.
+            self.failures = min(self.failures, FEW_FAILURES)
         return self.reconcile(now)
 
     def exited(self, pid: int, now: float) -> list[Action]:
@@ -139,16 +157,26 @@ class Fleet:
 
     def load_failed(self, generation: int, failure: dict[str, str], now: float) -> list[Action]:
         """Model or script cannot be loaded. Told once where it ends the start, though every worker may say it."""
-        if self.given_up:
+        if self.ended:
             return []
         actions = [Action("report", generation=generation, failure=failure)]
         if generation == self.candidate:
             return actions + self._abandon_candidate("it could not be loaded") + self.reconcile(now)
         if not self.served:
-            self.given_up = True
+            self.ended = True
             return [Action("give-up", generation=generation, failure=failure)]
         self._back_off(now)
         return actions + self.reconcile(now)
+
+    def end(self) -> list[Action]:
+        """The service has answered its last request: nothing is raised any more, and what still loads is not
+        waited for."""
+        self.ended = True
+        return [
+            Action("kill", pid=pid, reason="the service ends")
+            for pid, state in self.workers.items()
+            if state.phase == LOADING
+        ]
 
     def worn(self, pid: int, now: float) -> list[Action]:
         """A serving worker should be replaced, without haste."""
@@ -159,11 +187,14 @@ class Fleet:
 
     def reconcile(self, now: float) -> list[Action]:
         """What is missing and what is too much. Called on a tick too, for what only time brings."""
-        if self.given_up:
+        if self.ended:
             return []
         actions = self._overdue(now)
-        wanted = self.candidate or self.generation
-        actions += self._raise(wanted, now)
+        actions += self._raise(self.candidate or self.generation, now)
+        nursery = self.nurseries.get(self.generation)
+        if self.candidate and nursery is not None and nursery.preload:
+            # The candidate may take minutes, or never serve; what is loaded already costs nothing to fork.
+            actions += self._raise(self.generation, now)
         if self.candidate and self._count(self.candidate, SERVING) >= self.desired:
             actions.append(Action("promoted", generation=self.candidate))
             self.generation, self.candidate = self.candidate, 0

@@ -17,13 +17,14 @@ import sys
 import time
 import traceback
 import uuid
+from collections import deque
 from typing import Any, NoReturn
 
 import orjson
 import uvloop
 
 from penstock.bundle.launch import Launch
-from penstock.kit import channels
+from penstock.kit import channels, processes
 from penstock.runtimes.realtime import connections, dispatch, links, messages, metrics
 from penstock.runtimes.realtime.connections import Connection, Incoming
 from penstock.runtimes.realtime.protocols import azureml, cors
@@ -33,6 +34,8 @@ SWEEP_S = 0.02
 PATIENCE_S = 1.0
 ACCESS_S = 0.05
 """Access log lines leave in bundles, this often."""
+MOST_UNTOLD = 10_000
+"""Log lines that may wait for the supervisor."""
 
 JSON_TYPES = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 _PLAIN_ACCEPT = (b"*/*", b"application/json")
@@ -72,6 +75,7 @@ class Gateway:
         self._heads: dict[int, bytes] = {}
         self._heads_until = 0.0
         self._access: list[str] = []
+        self._untold: deque[dict[str, Any]] = deque()
         self.doors: list[asyncio.Server] = []
         self.memory: dict[str, int] = {}
         self.restarts: dict[str, int] = {}
@@ -235,7 +239,8 @@ class Gateway:
 
     def failed(self, error: BaseException) -> None:
         """A bug of ours: its traceback goes to the log, its request is answered 500."""
-        self._tell(event="log", level="error", text="".join(traceback.format_exception(error)).rstrip())
+        text = "".join(traceback.format_exception(error)).rstrip()
+        self._tell(event="log", level="error", text=channels.clipped(text, 64_000))
 
     # Everything else
 
@@ -309,16 +314,36 @@ class Gateway:
     # The supervisor and the workers
 
     def _tell(self, **message: Any) -> None:
+        """To the supervisor, in order. While it is busy, events wait; log lines that become too many do not."""
+        if self._untold:
+            if message["event"] != "log" or len(self._untold) < MOST_UNTOLD:
+                self._untold.append(message)
+            return
         try:
             self._channel.send(message)
-        except (channels.ChannelClosedError, BlockingIOError):
+        except BlockingIOError:
+            self._untold.append(message)
+            self._loop.add_writer(self._channel.fileno(), self._tell_rest)
+        except channels.ChannelClosedError:
             return
+
+    def _tell_rest(self) -> None:
+        try:
+            while self._untold:
+                self._channel.send(self._untold[0])
+                self._untold.popleft()
+        except BlockingIOError:
+            return
+        except channels.ChannelClosedError:
+            self._untold.clear()
+        self._loop.remove_writer(self._channel.fileno())
 
     def joined(self, link: dispatch.Link, about: dict[str, Any]) -> None:
         """A worker has connected and said what it holds."""
         self.routes.describe(about["description"])
         self.dispatcher.join(link)
-        self._tell(event="joined", pid=link.pid, notes=about["description"]["notes"])
+        notes = [channels.clipped(note, 4000) for note in about["description"]["notes"][:16]]
+        self._tell(event="joined", pid=link.pid, generation=about["generation"], notes=notes)
 
     def hear(self) -> None:
         """Orders from the supervisor; its end ends us."""
@@ -377,6 +402,7 @@ def main(argv: list[str]) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         # Shutdown is the supervisor's to order; a signal to the whole group must not cut requests.
         signal.signal(number, signal.SIG_IGN)
+    processes.raise_descriptor_limit()
     channel = channels.Channel.from_fd(channel_fd)
     launch = Launch.from_json((channel.receive() or {})["launch"])
     channel.set_blocking(False)

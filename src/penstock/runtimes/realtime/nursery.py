@@ -5,11 +5,16 @@ workers then cost little more memory than one, and a worker that dies is replace
 does not (a script's own `init`, a library with threads of its own), each worker loads for itself after the
 fork. The nursery reaps its workers and says how they ended; it decides nothing.
 
+Nursery and workers do not heed SIGTERM and SIGINT: service managers send them to every process of a service at
+once, and requests in flight are to be answered. The supervisor ends us.
+
 Runs in the deployment's own environment: Python 3.8, standard library only.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import faulthandler
 import gc
 import os
@@ -21,7 +26,7 @@ from typing import Any, NoReturn
 
 from penstock import errors
 from penstock.bundle.manifest import Manifest
-from penstock.kit import channels
+from penstock.kit import channels, processes
 from penstock.runtimes.realtime import outlet, worker
 from penstock.scoring import opening
 from penstock.scoring.interface import Scorer
@@ -44,6 +49,7 @@ class Nursery:
         self._scorer: Scorer | None = None
         self._description: dict[str, Any] = {}
         self._workers: list[int] = []
+        self._supervisor = os.getppid()
 
     def preload(self) -> bool:
         """Load here, so that workers are born with the model. False: it may not be shared by forking."""
@@ -59,7 +65,7 @@ class Nursery:
         return True
 
     def run(self) -> None:
-        """Fork on demand and report deaths, until the supervisor says stop or is gone."""
+        """Fork on demand and report deaths, until the supervisor is gone."""
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
         os.set_blocking(wake_read, False)
@@ -78,34 +84,49 @@ class Nursery:
                     return
                 if message.get("do") == "spawn":
                     self._spawn([wake_read, wake_write])
-                elif message.get("do") == "stop":
-                    self._kill_all()
-                    return
 
     def _spawn(self, not_the_childs: list[int]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         nursery = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            # No memory or no process left; the workers that are here serve on.
+            self._channel.send(
+                {"event": "not-spawned", "reason": str(error.strerror), "generation": self._generation}
+            )
+            return
+        # A group of its own, so that what a script starts ends with its worker. Parent and child both set it,
+        # for either may be first.
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)
         if pid == 0:
             for fd in not_the_childs:
                 os.close(fd)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            disregard_signals()
             self._be_a_worker(nursery)
         self._workers.append(pid)
         self._channel.send({"event": "spawned", "pid": pid, "generation": self._generation})
 
     def _be_a_worker(self, nursery: int) -> NoReturn:
         code = 1
+        # A worker outlives its nursery: the supervisor then becomes its parent (`processes.adopt_orphans`).
+        parents = (nursery, self._supervisor)
         try:
             scorer = self._scorer or load(self._manifest, self._channel, self._generation)
             description = self._description or scorer.describe().to_json()
             about = {"generation": self._generation, "description": description}
             worker.Worker(
-                scorer, gateway=self._gateway, about=about, alive=lambda: os.getppid() == nursery
+                scorer, gateway=self._gateway, about=about, alive=lambda: os.getppid() in parents
             ).run()
             code = 0
+            if self._scorer is None:
+                # Handlers that a script has registered here are this process's to run; those of the nursery
+                # are not.
+                atexit._run_exitfuncs()
         except SystemExit as exit_:
             code = exit_.code if isinstance(exit_.code, int) else 1
         except BaseException:  # noqa: BLE001 - the edge of the process
@@ -126,16 +147,14 @@ class Nursery:
                 return
             if pid in self._workers:
                 self._workers.remove(pid)
+                processes.kill_group(pid)
                 self._channel.send(
                     {"event": "exited", "pid": pid, "status": status, "generation": self._generation}
                 )
 
     def _kill_all(self) -> None:
         for pid in self._workers:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            processes.kill_group(pid)
 
 
 def load(manifest: Manifest, channel: channels.Channel, generation: int) -> Scorer:
@@ -145,21 +164,38 @@ def load(manifest: Manifest, channel: channels.Channel, generation: int) -> Scor
     except errors.PenstockError as error:
         failure = {
             "stage": getattr(error, "stage", "model"),
-            "message": error.message,
-            "detail": getattr(error, "detail", "")[-20_000:],
-            "hint": error.hint,
+            "message": channels.clipped(error.message, 24_000),
+            "detail": channels.clipped(getattr(error, "detail", "")[-20_000:], 72_000),
+            "hint": channels.clipped(error.hint, 24_000),
         }
     except (Exception, SystemExit):  # noqa: BLE001 - the edge: what a library raises at load
         failure = {
             "stage": "model",
             "message": "loading failed in a way that Penstock did not foresee",
-            "detail": traceback.format_exc()[-20_000:],
+            "detail": channels.clipped(traceback.format_exc()[-20_000:], 72_000),
             "hint": "",
         }
     channel.send({"event": "load-failed", "pid": os.getpid(), "generation": generation, "failure": failure})
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(LOAD_FAILED_EXIT)
+
+
+def disregard_signals() -> None:
+    """Do nothing on SIGTERM and SIGINT. By handlers, not by ignoring, for programs that a script starts would
+    inherit that; and not in processes that a script forks, which multiprocessing ends by SIGTERM."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _disregard)
+
+
+def _disregard(_number: int, _frame: Any) -> None:
+    return
+
+
+def _heed_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is _disregard:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def foreign_threads() -> list[str]:
@@ -180,6 +216,8 @@ def main(argv: list[str]) -> None:
     """``nursery CHANNEL_FD``; the first message on the channel is the order."""
     channel = channels.Channel.from_fd(int(argv[1]))
     order = channel.receive() or {}
+    disregard_signals()
+    os.register_at_fork(after_in_child=_heed_signals)
     faulthandler.enable()
     outlet.install(channel, level=order["log_level"])
     nursery = Nursery(channel, order)

@@ -18,8 +18,9 @@ from typing import Any
 
 from penstock.kit import channels, context
 
-LONGEST = 16 * 1024
-"""Characters of one record; a longer line is cut into several."""
+LONGEST = 10_000
+"""Characters of one record; a longer line is cut into several. Escaped they take up to twelve bytes each, which
+the channel holds."""
 
 
 class Outlet:
@@ -39,7 +40,7 @@ class Outlet:
                 "text": text[start : start + LONGEST],
             }
             if logger:
-                record["logger"] = logger
+                record["logger"] = logger[:200]
             if context.request_id:
                 record["request"] = context.request_id
             try:
@@ -56,6 +57,13 @@ class Stream(io.TextIOBase):
         self._name = name
         self._level = level
         self._fd = fd
+        self.buffer = Buffer(self)
+        self._forked()
+        # A fork while another thread prints would leave the child a lock that nobody opens, and half a line
+        # that is not its own.
+        os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self) -> None:
         self._line = ""
         self._lock = threading.RLock()
 
@@ -63,6 +71,9 @@ class Stream(io.TextIOBase):
     def encoding(self) -> str:  # type: ignore[override] # a plain attribute in typeshed, a property here
         """What scripts ask of a stream."""
         return "utf-8"
+
+    def reconfigure(self, **_: Any) -> None:
+        """Scripts that ask for UTF-8 or for lines to leave at once have both already."""
 
     def writable(self) -> bool:
         """Always."""
@@ -79,6 +90,8 @@ class Stream(io.TextIOBase):
             self._line = rest
             if newline:
                 self._outlet.send(whole, stream=self._name, level=self._level)
+            if len(rest) > LONGEST:
+                self.flush()
         return len(text)
 
     def flush(self) -> None:
@@ -87,6 +100,31 @@ class Stream(io.TextIOBase):
             if self._line:
                 text, self._line = self._line, ""
                 self._outlet.send(text, stream=self._name, level=self._level)
+
+
+class Buffer(io.RawIOBase):
+    """The stream's `buffer`, for scripts that write bytes."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def fileno(self) -> int:
+        """The stream's."""
+        return self._stream.fileno()
+
+    def write(self, data: Any) -> int:
+        """Take bytes; what is not UTF-8 is shown escaped."""
+        taken = bytes(data)
+        self._stream.write(taken.decode("utf-8", "backslashreplace"))
+        return len(taken)
+
+    def flush(self) -> None:
+        """Send what has no line end yet."""
+        self._stream.flush()
 
 
 class Handler(logging.Handler):

@@ -43,6 +43,7 @@ class Worker:
         self._alive = alive
         self._progress: Progress | None = None
         self._frame = 0
+        self._pid = os.getpid()
 
     def run(self) -> None:
         """Serve until retired or orphaned."""
@@ -60,7 +61,8 @@ class Worker:
                     self._scorer.close()
                     return
             except (EOFError, OSError):
-                continue
+                # A gateway that takes and drops connections must not keep us busy.
+                time.sleep(RECONNECT_EVERY_S)
             finally:
                 sock.close()
                 self._drop_progress()
@@ -90,7 +92,7 @@ class Worker:
         if len(live) != len(items):
             scored = iter(answers)
             answers = [next(scored) if deadline > now else None for deadline, _ in items]
-        frames.send(messages.replies(answers))
+        self._send(frames, answers)
 
     def _score_apart(self, frames: messages.FrameSocket, payload: bytes) -> None:
         assert self._progress is not None
@@ -114,11 +116,18 @@ class Worker:
             pending.extend(self._answer([request]))
             began, now = now, clock()
             if index < last and (now - began > FLUSH_SLOW_S or now - flushed > FLUSH_AFTER_S):
-                frames.send(messages.replies(pending))
+                self._send(frames, pending)
                 pending = []
                 flushed = now
         context.request_id = ""
-        frames.send(messages.replies(pending))
+        self._send(frames, pending)
+
+    def _send(self, frames: messages.FrameSocket, answers: list[Reply | None]) -> None:
+        if os.getpid() != self._pid:
+            # A script has forked and let the child return from `run`: one of the two may answer.
+            sys.stdout.flush()
+            os._exit(0)
+        frames.send(messages.replies(answers))
 
     def _answer(self, requests: list[Request]) -> list[Reply]:
         if not requests:

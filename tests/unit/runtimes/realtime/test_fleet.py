@@ -67,7 +67,7 @@ class World:
     def join(self, pid: int) -> None:
         if pid in self.loading:
             self.serving[pid] = self.loading.pop(pid)
-            self.perform(self.fleet.joined(pid, self.now))
+            self.perform(self.fleet.joined(pid, self.serving[pid], self.now))
 
 
 events = st.lists(
@@ -209,3 +209,82 @@ def test_loading_that_takes_too_long_fails() -> None:
     world.now += 61
     world.perform(world.fleet.reconcile(world.now))
     assert world.gave_up
+
+
+def _serving(desired: int = 1) -> World:
+    world = World(desired)
+    world.settle(3)
+    return world
+
+
+def test_a_worker_may_join_before_its_birth_is_told() -> None:
+    """Nursery and gateway speak through different channels."""
+    world = World(1)
+    world.fleet.nursery_ready(1, 1.0)
+    world.fleet.joined(500, 1, 1.1)
+    world.fleet.spawned(1, 500, 1.2)
+    assert world.fleet.workers[500].phase == fleet.SERVING
+    assert world.fleet.nurseries[1].asked == 0
+
+
+def test_a_worker_of_an_abandoned_generation_never_serves() -> None:
+    world = _serving()
+    world.fleet.reload(10.0)
+    world.fleet.load_failed(2, FAILURE, 11.0)
+    assert fleet.Action("kill", pid=700, reason="superseded") in world.fleet.joined(700, 2, 12.0)
+    assert 700 not in world.fleet.workers
+
+
+def test_a_retiring_worker_that_meets_a_new_gateway_retires_there() -> None:
+    world = _serving()
+    [pid] = world.fleet.workers
+    world.fleet.workers[pid].phase = fleet.RETIRING
+    assert fleet.Action("retire", pid=pid) in world.fleet.joined(pid, 1, 20.0)
+
+
+def test_a_nursery_that_cannot_fork_is_asked_again() -> None:
+    world = World(1)
+    assert [action.do for action in world.fleet.nursery_ready(1, 1.0)] == ["spawn"]
+    world.fleet.not_spawned(1, 1.0)
+    assert [action.do for action in world.fleet.not_spawned(1, 1.0)] == []
+    assert "spawn" in [action.do for action in world.fleet.reconcile(60.0)]
+
+
+def test_the_serving_generation_is_kept_at_strength_while_another_loads() -> None:
+    world = _serving()
+    [pid] = world.serving
+    world.fleet.reload(100.0)
+    assert fleet.Action("spawn", generation=1) in world.fleet.exited(pid, 100.5)
+
+
+def test_deaths_after_a_success_never_cost_long() -> None:
+    world = _serving()
+    now = 10.0
+    for _ in range(20):
+        [pid] = world.serving
+        world.perform(world.fleet.exited(pid, now))
+        world.serving.clear()
+        world.nurseries.clear()
+        world.spawn_orders.clear()
+        world.perform(world.fleet.nursery_died(1, now))
+        began = world.now = now
+        while not world.serving:
+            world.now += 0.1
+            world.perform(world.fleet.reconcile(world.now))
+            for generation in list(world.nurseries):
+                world.perform(world.fleet.nursery_ready(generation, world.now))
+            while world.spawn_orders:
+                world.spawn()
+            for waiting in list(world.loading):
+                world.join(waiting)
+        now = world.now
+        assert now - began < 1.5
+
+
+def test_at_the_end_what_loads_is_not_waited_for() -> None:
+    world = World(1)
+    world.perform(world.fleet.nursery_ready(1, 1.0))
+    world.spawn()
+    [pid] = world.loading
+    assert world.fleet.end() == [fleet.Action("kill", pid=pid, reason="the service ends")]
+    assert world.fleet.exited(pid, 2.0) == []
