@@ -8,12 +8,15 @@ where any worker may take them.
 What happens to requests whose worker dies: those that it had not started go back to the front of the queue.
 Those that it had started are scored again, alone, where scoring has no side effects (a model that we load),
 so that a request that kills workers is found out and answered 502 by itself; a script's is answered 502 at
-once, because nobody can know what its `run` had done. A request past its deadline is answered 504, its
-worker is killed, and its fellows in the frame are saved in the same way.
+once, because nobody can know what its `run` had done. A request past its deadline is answered 504; once the
+worker has been at it for as long as a request may take, it is killed, and its fellows in the frame are saved in
+the same way. Not before: a request that has waited long has little time left, and that its `run` does not keep
+to that is no sign of a hang. Under more load than fits, every worker would be killed for it.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -107,6 +110,7 @@ class Link:
         self.done = 0
         self.frames = 0
         self.since = 0.0
+        self.overstays_at = math.inf
         self.recalled = False
         self.retiring = False
         self.doomed = False
@@ -181,6 +185,7 @@ class Dispatcher:
             link.done = 0
             link.frames += 1
             link.recalled = False
+            link.overstays_at = math.inf
             link.since = now = self._clock()
             for entry in frame:
                 entry.sent = now
@@ -299,7 +304,8 @@ class Dispatcher:
             overdue = [e for e in frame[link.done :] if e.open and e.deadline <= now]
             for entry in overdue:
                 self._refuse(entry, 504, DEADLINE_MESSAGE)
-            if overdue and not link.doomed:
+                link.overstays_at = min(link.overstays_at, link.since + entry.deadline - entry.arrived)
+            if link.overstays_at <= now and not link.doomed:
                 link.doomed = True
                 self._overstayed(link.pid)
             elif self._is_stalled(link, now):

@@ -292,3 +292,28 @@ def test_a_wait_over_the_limit_is_refused() -> None:
     now[0] = 0.6
     dispatcher.sweep()
     assert callers[0].told == [(429, b"")]
+
+
+def test_a_worker_is_not_killed_for_a_request_that_waited_long() -> None:
+    now, doomed = [0.0], []
+    dispatcher = _dispatcher(now, doomed)
+    link = _link([], batches=False, started=1, pid=7)
+    [late] = _entries(dispatcher, 1)
+    now[0] = 0.4
+    dispatcher.join(link)
+    dispatcher.pump()
+    now[0] = 5.1
+    dispatcher.sweep()
+    assert late.told[0][0] == 504
+    assert not doomed, "it has had 4.7 s of the 5 that a request may take"
+    dispatcher.replied(link, [(200, b"", b"too late")])
+    assert len(late.told) == 1
+    [second] = _entries(dispatcher, 1, deadline=5.2)
+    dispatcher.pump()
+    now[0] = 5.3
+    assert dispatcher.sweep()
+    assert not doomed, "another frame, another clock"
+    now[0] = 10.4
+    dispatcher.sweep()
+    assert doomed == [7]
+    assert second.told[0][0] == 504
