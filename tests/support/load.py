@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -56,11 +57,19 @@ class Load:
             thread.join(self._timeout_s + 10)
             self.tally.unanswered += thread.is_alive()
 
+    def body_of(self, number: int) -> str:
+        """The request that carries `number`."""
+        return json.dumps({"n": number, **self._payload})
+
+    def number_in(self, answer: Any) -> tuple[int, str]:
+        """The number that `answer` carries, and who says so."""
+        return answer["n"], str(answer.get("by", ""))
+
     def _call(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout_s)
         while not self._stop.is_set():
             number = next(self._numbers)
-            body = json.dumps({"n": number, **self._payload})
+            body = self.body_of(number)
             try:
                 connection.request("POST", "/score", body, {"Content-Type": "application/json"})
                 answer = connection.getresponse()
@@ -84,10 +93,10 @@ class Load:
                 return
             tally.longest_gap_s = max(tally.longest_gap_s, now - self._last)
             self._last = now
-            answer = json.loads(body)
-            tally.bodies[str(answer.get("by", ""))] += 1
-            if answer["n"] != number:
-                tally.wrong.append(f"{number} got {answer}")
+            found, by = self.number_in(json.loads(body))
+            tally.bodies[by] += 1
+            if found != number:
+                tally.wrong.append(f"{number} got {body!r}")
 
 
 class PlainLoad:
@@ -128,3 +137,15 @@ class PlainLoad:
             else:
                 self.failures.append(f"{answer.status} {body!r}")
         connection.close()
+
+
+class NumberedLoad(Load):
+    """Load for a model of one input that answers twice what it is given: every row is a number of its own."""
+
+    def body_of(self, number: int) -> str:
+        """The request that carries `number`."""
+        return json.dumps({"data": [[number]]})
+
+    def number_in(self, answer: Any) -> tuple[int, str]:
+        """The number that `answer` carries, and who says so."""
+        return round(answer[0] / 2), ""
