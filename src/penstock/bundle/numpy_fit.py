@@ -35,8 +35,8 @@ _FIRST_FOR_NUMPY_2 = {
     "statsmodels": (0, 14, 2),
     "torch": (2, 3),
 }
-"""By normalised name, the first release whose wheels run on NumPy 2. From the libraries' release notes; where
-those leave doubt the later release, as NumPy 1 does no harm."""
+"""By normalised name, the first release whose wheels run on NumPy 2; where in doubt a later one, as NumPy 1
+does no harm to those."""
 
 
 def misfits(installed: Mapping[str, str]) -> tuple[str, ...]:
