@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from penstock.bundle.launch import Launch
 from support.waiting import until
 
 PENSTOCK = str(Path(sys.executable).parent / "penstock")
@@ -40,16 +41,38 @@ class Server:
     """A running `penstock serve`. Its log is in `log`, complete after `stop`."""
 
     def __init__(
-        self, arguments: list[str], *, variables: Mapping[str, str] = {}, cwd: Path | None = None
+        self,
+        arguments: list[str],
+        *,
+        variables: Mapping[str, str] = {},
+        cwd: Path | None = None,
+        launch: Launch | None = None,
     ) -> None:
+        command = [PENSTOCK, "serve", *arguments, "--port", "0", "--log-format", "json"]
+        inherited: tuple[int, ...] = ()
+        if launch is not None:
+            read, write = os.pipe()
+            os.write(write, launch.to_json().encode())
+            os.close(write)
+            inherited = (read,)
+            command = [
+                sys.executable,
+                "-m",
+                "penstock.runtimes.realtime.supervisor",
+                "--launch-fd",
+                str(read),
+            ]
         self.process = subprocess.Popen(
-            [PENSTOCK, "serve", *arguments, "--port", "0", "--log-format", "json"],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env={**os.environ, **variables},
             cwd=cwd,
+            pass_fds=inherited,
         )
+        for descriptor in inherited:
+            os.close(descriptor)
         self.lines: list[str] = []
         self.port = 0
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -146,9 +169,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*arguments: str, variables: Mapping[str, str] = {}, cwd: Path | None = None) -> Iterator[Server]:
-    """A server that is ready, and is gone afterwards."""
-    server = Server(list(arguments), variables=variables, cwd=cwd)
+def serving(
+    *arguments: str,
+    variables: Mapping[str, str] = {},
+    cwd: Path | None = None,
+    launch: Launch | None = None,
+) -> Iterator[Server]:
+    """A server that is ready, and is gone afterwards; `launch` in place of `arguments` goes past the command
+    line, for what that has no option for."""
+    server = Server(list(arguments), variables=variables, cwd=cwd, launch=launch)
     try:
         yield server.wait_ready()
     finally:

@@ -10,6 +10,10 @@ from penstock.scoring.interface import Reply
 from penstock.scoring.raw_response import RawResponse
 
 FAILED, NOT_FAILED = ("x-ms-run-function-failed", "True"), ("x-ms-run-function-failed", "False")
+_LEAST_STATUS, _GREATEST_STATUS = 200, 999
+_BODILESS = (204, 304)
+_OF_THE_CONNECTION = ("connection", "keep-alive", "transfer-encoding", "upgrade", "trailer")
+"""Headers that say how an answer is sent; that is the gateway's business, and a wrong word would cut it short."""
 _NO_RESPONSE = (str, dict, list, int, float, bool, tuple, type(None))
 
 
@@ -44,7 +48,12 @@ def result_reply(result: Any, elapsed_ms: float) -> Reply:
 
 
 def _with(reply: Reply, timing: tuple[str, str]) -> Reply:
-    headers = list(reply.headers)
+    if not _LEAST_STATUS <= reply.status <= _GREATEST_STATUS:
+        # Below are interim answers, after which the caller would wait for the real one.
+        raise ValueError(f"{reply.status} is no status of an answer")
+    if reply.status in _BODILESS:
+        reply.body = b""
+    headers = [header for header in reply.headers if header[0].lower() not in _OF_THE_CONNECTION]
     if reply.status >= 500:
         headers = [header for header in headers if header[0].lower() != FAILED[0]]
         headers.append(FAILED)
