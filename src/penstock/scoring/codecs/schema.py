@@ -279,10 +279,16 @@ def _tensor(found: Any, field: Field) -> Any:
 
 
 def _unknown_named(named: Mapping[str, Any]) -> Any:
-    if all(_is_column(column) for column in named.values()):
+    # Of several, ``(rows, 1)`` is how the Open Inference Protocol's clients send columns.
+    are_several = len(named) > 1
+    if all(_is_column(column) or (are_several and _is_narrow(column)) for column in named.values()):
         return _table(_flat_columns(named), {})
     found = {name: arrays.infer(column) for name, column in named.items()}
     return next(iter(found.values())) if len(found) == 1 else found
+
+
+def _is_narrow(column: Any) -> bool:
+    return type(column).__name__ == "ndarray" and column.ndim == 2 and column.shape[1] == 1
 
 
 def _is_column(column: Any) -> bool:

@@ -86,8 +86,7 @@ def _booster_names(estimator: Any) -> list[str] | None:
     """The names that the booster inside keeps, where an older library's wrapper shows none: columns taken by
     position where the model has names could score the wrong ones."""
     if estimators.library(estimator) == "xgboost" and hasattr(estimator, "get_booster"):
-        names = estimator.get_booster().feature_names
-        return list(names) if names else None
+        return xgboost.names_of(estimator.get_booster()) or None
     booster = _attribute(estimator, "booster_")
     if estimators.library(estimator) == "lightgbm" and booster is not None:
         names = list(booster.feature_name())

@@ -31,7 +31,7 @@ def load(path: str, *, name: str, sample_input: str = "", wrapper: str = "") -> 
     except Exception as error:  # XGBoostError, and what older versions raise instead
         raise _unreadable(path, error, xgboost.__version__) from error
     notes = _version_notes(path, xgboost.__version__)
-    wrapper = wrapper or _WRAPPERS.get(_attribute(booster, "_estimator_type"), "")
+    wrapper = wrapper or _wrapper_of(booster)
     if wrapper not in ("", "Booster") and packages.version("scikit-learn"):
         # Not at the top: the scikit-learn module asks this one about columns.
         from penstock.scoring.loaders import sklearn
@@ -45,8 +45,8 @@ def load(path: str, *, name: str, sample_input: str = "", wrapper: str = "") -> 
 def adopt(booster: Any, *, name: str, notes: tuple[str, ...] = ()) -> LoadedModel:
     """The Model of a Booster in memory."""
     booster.set_param({"nthread": threads.count()})
-    fields = columns(booster, int(booster.num_features()))
-    names = booster.feature_names
+    fields = columns(booster, _count(booster))
+    names = names_of(booster)
     signature = Signature("array", (Field("input", "float64", (-1, len(fields))),), (), "the booster")
     if names:
         signature = Signature("table", tuple(_named(names, fields)), (), "the booster's feature_names")
@@ -75,13 +75,32 @@ def adopt(booster: Any, *, name: str, notes: tuple[str, ...] = ()) -> LoadedMode
     )
 
 
+def names_of(booster: Any) -> list[str]:
+    """The columns' names from training; none where it saw an array, for which old versions make up ``f0``,
+    ``f1`` and so on."""
+    names = list(getattr(booster, "feature_names", None) or ())
+    return [] if names == [f"f{place}" for place in range(len(names))] else names
+
+
+def _types(booster: Any) -> Sequence[str]:
+    # Before 1.4 a booster from a file has no such attribute.
+    return getattr(booster, "feature_types", None) or ()
+
+
+def _count(booster: Any) -> int:
+    """The number of inputs; before 1.5 only the configuration tells it."""
+    if hasattr(booster, "num_features"):
+        return int(booster.num_features())
+    return int(json.loads(booster.save_config())["learner"]["learner_model_param"]["num_feature"])
+
+
 def columns(booster: Any, count: int) -> list[Field]:
     """One unnamed Field for each of `count` columns, by the booster's feature types.
 
     XGBoost keeps categories from 3.1 on, and maps them itself. Before, a categorical column is the code that
     pandas gave the category in training, which the file does not hold: there it is a number, NaN if missing.
     """
-    types: Sequence[str] = booster.feature_types or ()
+    types = _types(booster)
     if "c" not in types:
         return [Field("", "float64")] * count
     known = _known_categories(booster)
@@ -95,11 +114,11 @@ def columns(booster: Any, count: int) -> list[Field]:
 
 def code_notes(booster: Any) -> tuple[str, ...]:
     """A note where categorical columns must be sent as codes."""
-    types: Sequence[str] = booster.feature_types or ()
+    types = _types(booster)
     coded = [place for place, kind in enumerate(types) if kind == "c"]
     if not coded or _known_categories(booster) is not None:
         return ()
-    names = booster.feature_names or [f"f{place}" for place in range(len(types))]
+    names = names_of(booster) or [f"f{place}" for place in range(len(types))]
     listed = ", ".join(repr(names[place]) for place in coded[:8])
     note = (
         f"the model keeps no categories (XGBoost does from 3.1 on): {listed} must be sent as the codes that "
@@ -135,6 +154,16 @@ def _objective(booster: Any) -> tuple[str, int]:
     except Exception:  # noqa: BLE001 - old versions keep it elsewhere; then it is just a Booster
         return "", 0
     return objective, 2 if objective == "binary:logistic" else count if objective.startswith("multi:") else 0
+
+
+def _wrapper_of(booster: Any) -> str:
+    """The class that saved the file, or empty for a Booster. Before 1.5 it is written under ``type``."""
+    written = _attribute(booster, "type")
+    return (
+        written
+        if written in _WRAPPERS.values()
+        else _WRAPPERS.get(_attribute(booster, "_estimator_type"), "")
+    )
 
 
 def _attribute(booster: Any, name: str) -> str:
@@ -177,8 +206,8 @@ class _Scorer:
         if self._categorical:
             given["enable_categorical"] = True
         else:
-            given["feature_names"] = self._booster.feature_names
-            if "c" in (self._booster.feature_types or ()):
+            given["feature_names"] = getattr(self._booster, "feature_names", None)
+            if "c" in _types(self._booster):
                 given.update(feature_types=self._booster.feature_types, enable_categorical=True)
         return self._booster.predict(self._matrix(data, **given))
 

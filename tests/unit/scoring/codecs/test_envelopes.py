@@ -18,7 +18,7 @@ from payload_models import (
 
 from penstock import errors
 from penstock.scoring import tables
-from penstock.scoring.codecs import envelopes
+from penstock.scoring.codecs import envelopes, schema
 from penstock.scoring.interface import Field
 
 ROWS = [[1, 2, 3], [4, 5.5, None]]
@@ -306,3 +306,9 @@ def test_a_single_named_column_is_an_array_of_one_column() -> None:
     single = Declared("array", Field("input", "str", (-1, 1)))
     for column in (["Oslo", "Bern"], [["Oslo"], ["Bern"]]):
         assert envelopes.read({"inputs": {"city": column}}, single)[0].tolist() == [["Oslo"], ["Bern"]]
+
+
+def test_several_narrow_tensors_are_columns_where_nothing_is_known() -> None:
+    narrow = {"x": np.array([[1.0], [2.0]]), "y": np.array([["a"], ["b"]], dtype=object)}
+    assert list(schema.from_named(narrow, UNKNOWN).columns) == ["x", "y"]
+    assert schema.from_named({"x": narrow["x"]}, UNKNOWN).shape == (2, 1)

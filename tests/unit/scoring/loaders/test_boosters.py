@@ -14,6 +14,7 @@ from loader_checks import assert_equal, load
 from penstock.errors import ModelError
 from penstock.scoring.interface import Field
 from penstock.scoring.loaders import estimator_inputs
+from penstock.scoring.loaders import xgboost as xgboost_loader
 from support import sample_models
 
 X = sample_models.numbers()
@@ -129,3 +130,33 @@ def test_inputs_of_a_catboost_model() -> None:
     model = CatBoostClassifier()
     model.feature_names_ = ("0", "1")  # what CatBoost calls the columns of an array
     assert estimator_inputs.signature(model).inputs[0].shape == (-1, 2)
+
+
+def test_an_old_booster_that_tells_nothing_of_its_columns() -> None:
+    booster = xgboost.train({}, xgboost.DMatrix(np.ones((4, 3)), np.ones(4)), 1)
+
+    class Old:
+        """As before XGBoost 1.4: no num_features, feature_names or feature_types."""
+
+        set_param, attr, save_config = booster.set_param, booster.attr, booster.save_config
+
+        def predict(self, data: xgboost.DMatrix, **arguments: object) -> object:
+            return booster.predict(data)
+
+    signature = xgboost_loader.adopt(Old(), name="old").signature
+    assert (signature.layout, signature.inputs[0].shape) == ("array", (-1, 3))
+
+
+def test_names_that_old_versions_make_up_are_none() -> None:
+    class Old:
+        feature_names = ("f0", "f1")
+
+    assert xgboost_loader.names_of(Old()) == []
+
+
+def test_the_class_that_an_old_file_names_is_its_wrapper() -> None:
+    class Old:
+        def attr(self, name: str) -> str:
+            return '{"type": "XGBClassifier", "n_estimators": 5}'
+
+    assert xgboost_loader._wrapper_of(Old()) == "XGBClassifier"
