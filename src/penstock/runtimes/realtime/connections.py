@@ -213,18 +213,19 @@ class Connection(asyncio.Protocol):
             self._refuse_now(413, "The body is nearly all chunk extensions or trailers.")
 
     def _feed(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            head = self._declined()
+        while True:
+            try:
+                self._parser.feed_data(data)
+                break
+            except httptools.HttpParserUpgrade as upgrade:
+                place = upgrade.args[0]
+            except httptools.HttpParserError as error:
+                self._refuse_broken(error)
+                return
+            data = self._declined() + data[place:]
             self._begin()
             self._whole = b""
             self._parser = httptools.HttpRequestParser(self)
-            self._feed(head + data[upgrade.args[0] :])
-            return
-        except httptools.HttpParserError as error:
-            self._refuse_broken(error)
-            return
         if self._head_bytes > HEAD_BYTES and not self._head_done:
             self._refuse_now(431, _TOO_LONG_HEAD)
 
@@ -501,8 +502,8 @@ class Connection(asyncio.Protocol):
 
 def _origin_form(target: bytes) -> bytes:
     """Path and query of a target that names the server too (``http://host/score``); others as they are."""
-    scheme, mark, rest = target.partition(b"://")
-    if not mark or scheme.lower() not in (b"http", b"https"):
+    _, mark, rest = target.partition(b"://")
+    if not mark:
         return target
     authority = rest.split(b"?", 1)[0].split(b"/", 1)[0]
     origin = rest[len(authority) :]

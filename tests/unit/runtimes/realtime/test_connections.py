@@ -171,6 +171,19 @@ def test_a_connection_lives_on_after_any_number_of_pipelined_requests(count: int
         assert pipe.answers() == _expected([*requests, HEALTH])
 
 
+def test_thousands_of_declined_upgrades_in_one_packet() -> None:
+    requests = [_asking_for_http2(b"1")] * 1500
+    with Desk() as desk:
+        pipe = _talk(desk, [b"".join(request.data for request in requests)])
+        assert pipe.answers() == _expected(requests)
+
+
+def test_a_refusal_behind_a_declined_upgrade_says_why() -> None:
+    with Desk() as desk:
+        pipe = _talk(desk, [_asking_for_http2(b"1").data + b"GET / HTTP/1.1\r\n\r\n"])
+        assert [status for status, _ in pipe.answers()] == [200, 400]
+
+
 def test_large_requests_wait_with_the_client() -> None:
     body = b"x" * (2 << 20)
     with Desk(max_body_bytes=4 << 20) as desk:
