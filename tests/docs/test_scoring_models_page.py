@@ -16,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from penstock.scoring.interface import Request
 from penstock.scoring.loaders import sklearn as sklearn_loader
-from penstock.scoring.model import ModelScorer
+from penstock.scoring.models.scorer import ModelScorer
 
 PAGE = Path(__file__).parents[2] / "docs" / "scoring-models.md"
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)

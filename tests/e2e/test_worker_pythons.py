@@ -44,7 +44,7 @@ def test_the_list_holds_what_workers_run() -> None:
         "penstock.errors",
         "penstock.bundle.environments",
         "penstock.scoring.opening",
-        "penstock.scoring.script",
+        "penstock.scoring.scripts.scorer",
         "penstock.runtimes.realtime.worker",
         "penstock.runtimes.realtime.nursery",
     } <= set(worker_side())

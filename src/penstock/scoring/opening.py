@@ -16,7 +16,7 @@ def open_scorer(manifest: Manifest) -> Scorer:
     """
     # Inside, so that a script's deployment never loads what only models need, nor the reverse.
     if manifest.code is not None:
-        from penstock.scoring import script
+        from penstock.scoring.scripts import scorer as script
 
         return script.open_script(manifest)
     if manifest.model is None:
@@ -24,8 +24,9 @@ def open_scorer(manifest: Manifest) -> Scorer:
             f"deployment {manifest.name!r} names neither a model nor a scoring script",
             hint="Give a model file or folder, or a code directory with a scoring script.",
         )
-    from penstock.scoring import model, openapi
     from penstock.scoring.loaders import loading
+    from penstock.scoring.models import openapi
+    from penstock.scoring.models import scorer as model
 
     loaded = loading.load_model(manifest.model, sample_input=manifest.sample_input)
     service = openapi.Service(

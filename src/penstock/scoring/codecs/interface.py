@@ -1,4 +1,4 @@
-"""The seam between `penstock.scoring.model` and the payload forms: a request in, a `Call` on the model, a
+"""The seam between `penstock.scoring.models.scorer` and the payload forms: a request in, a `Call` on the model, a
 reply out.
 
 A codec only translates. It neither calls the model nor knows of other requests: `ModelScorer` joins the calls

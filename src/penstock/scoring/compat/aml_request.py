@@ -11,7 +11,7 @@ from typing import Any, Callable, TypeVar
 try:
     from flask import Request as _Base
 except ImportError:
-    from penstock.scoring.raw_request import RawRequest as _Base
+    from penstock.scoring.scripts.raw_request import RawRequest as _Base
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

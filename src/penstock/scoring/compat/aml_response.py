@@ -12,7 +12,7 @@ from typing import Any, Mapping
 try:
     from flask import Response as _Base
 except ImportError:
-    from penstock.scoring.raw_response import RawResponse as _Base
+    from penstock.scoring.scripts.raw_response import RawResponse as _Base
 
 
 class AMLResponse(_Base):  # type: ignore[misc, valid-type, unused-ignore] # one of two bases, by what is installed

@@ -18,7 +18,7 @@ from tritonclient.http import InferenceServerClient, InferInput, InferRequestedO
 from penstock.scoring.codecs import compressed, openinference
 from penstock.scoring.interface import Field, Reply, Request, Signature
 from penstock.scoring.loaders.loaded import LoadedModel
-from penstock.scoring.model import ModelScorer
+from penstock.scoring.models.scorer import ModelScorer
 
 PATH = "/v2/models/m/infer"
 

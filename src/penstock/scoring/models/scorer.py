@@ -15,10 +15,11 @@ from typing import Any, Iterator, Sequence
 
 from penstock import errors
 from penstock.kit import context
-from penstock.scoring import frames, openapi, rows, statuses, tables
+from penstock.scoring import statuses, tables
 from penstock.scoring.codecs import registry
 from penstock.scoring.codecs.interface import UNCOUNTED, Call, Codec
 from penstock.scoring.interface import Description, Model, Reply, Request, Signature
+from penstock.scoring.models import frames, openapi, rows
 
 FAILED = "The model failed. Check the logs for more info."
 

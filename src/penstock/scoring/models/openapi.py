@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.scoring import json_schema
 from penstock.scoring.codecs import accept
 from penstock.scoring.interface import Model, Signature
-from penstock.scoring.json_schema import Schema
+from penstock.scoring.models import json_schema
+from penstock.scoring.models.json_schema import Schema
 
 VERSIONS = ("2", "3", "3.1")
 

@@ -2,7 +2,7 @@
 
 Most traffic looks like this, so it is decoded, checked, scored and encoded for the whole frame at once: rows
 of numbers cost about a microsecond a request beyond the model's own time. Whatever is not exactly like this
-takes the explaining way in `penstock.scoring.model`, with the same answers. Runs in workers: Python 3.8.
+takes the explaining way in `penstock.scoring.models.scorer`, with the same answers. Runs in workers: Python 3.8.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from operator import itemgetter
 from typing import Any, Sequence
 
 from penstock import errors
-from penstock.scoring import rows, tables
+from penstock.scoring import tables
 from penstock.scoring.codecs import arrays, json_text, schema, values
 from penstock.scoring.interface import Model, Reply, Request
+from penstock.scoring.models import rows
 
 _KEYS = frozenset({"data", "input_data", "instances", "dataframe_split", "dataframe_records"})
 _SPLIT_KEYS = frozenset({"input_data", "dataframe_split", "data"})

@@ -12,7 +12,7 @@ import urllib.parse
 from email.message import Message
 from typing import Any, BinaryIO, Iterator
 
-from penstock.scoring.raw_headers import Headers, MultiDict
+from penstock.scoring.scripts.raw_headers import Headers, MultiDict
 
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 

@@ -26,8 +26,8 @@ from penstock.bundle.manifest import Manifest, ModelSource
 from penstock.scoring import opening
 from penstock.scoring.interface import Field, Reply, Request, Signature
 from penstock.scoring.loaders import sklearn as sklearn_loader
-from penstock.scoring.model import FAILED, ModelScorer
-from penstock.scoring.rows import MOST_SHARED
+from penstock.scoring.models.rows import MOST_SHARED
+from penstock.scoring.models.scorer import FAILED, ModelScorer
 
 CSV = ("Content-Type", "text/csv")
 WIDTH = 3
@@ -351,7 +351,8 @@ def test_the_modules_import_on_the_oldest_python_without_any_library() -> None:
     program = """
         import sys
         sys.path.insert(0, sys.argv[1])
-        from penstock.scoring import model, opening, openapi
+        from penstock.scoring import opening
+        from penstock.scoring.models import scorer as model, openapi
         from penstock.scoring.codecs import accept, answers, arrow_stream, csv_text, envelopes, schema, score_route
         from penstock.scoring.codecs import json_text
         assert json_text.dumps({"a": [1.5, float("nan")]}) == b'{"a":[1.5,null]}'
@@ -364,9 +365,7 @@ def test_the_modules_import_on_the_oldest_python_without_any_library() -> None:
 
 
 def test_scoring_loads_no_library_before_it_is_needed() -> None:
-    program = (
-        "import sys, penstock.scoring.model; assert not {'numpy', 'pandas', 'pyarrow'} & set(sys.modules)"
-    )
+    program = "import sys, penstock.scoring.models.scorer; assert not {'numpy', 'pandas', 'pyarrow'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from script_bench import opened, untouched, write
 
 from penstock.scoring.interface import Reply, Request
-from penstock.scoring.script import ScriptScorer
+from penstock.scoring.scripts.scorer import ScriptScorer
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +91,7 @@ def test_a_failing_run_is_logged_with_the_users_frames_only(tmp_path, caplog):
         answer(opened(tmp_path), Request(b""))
     assert "in inner" in caplog.text
     assert "KeyError: 'x'" in caplog.text
-    assert "scoring/script.py" not in caplog.text
+    assert "scoring/scripts/scorer.py" not in caplog.text
 
 
 def test_a_result_that_is_no_json_is_logged_with_its_type(tmp_path, caplog):

@@ -13,9 +13,9 @@ from openapi_spec_validator import validate
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from penstock.scoring import openapi
 from penstock.scoring.interface import Field, Request, Signature
-from penstock.scoring.model import ModelScorer
+from penstock.scoring.models import openapi
+from penstock.scoring.models.scorer import ModelScorer
 
 
 class Ones:

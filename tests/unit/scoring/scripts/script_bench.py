@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from penstock.bundle.manifest import Code, Manifest, ModelSource
-from penstock.scoring.script import ScriptScorer, open_script
+from penstock.scoring.scripts.scorer import ScriptScorer, open_script
 
 
 @contextlib.contextmanager

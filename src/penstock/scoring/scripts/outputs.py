@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from penstock.scoring.interface import Reply
-from penstock.scoring.raw_response import RawResponse
+from penstock.scoring.scripts.raw_response import RawResponse
 
 FAILED, NOT_FAILED = ("x-ms-run-function-failed", "True"), ("x-ms-run-function-failed", "False")
 _LEAST_STATUS, _GREATEST_STATUS = 200, 999

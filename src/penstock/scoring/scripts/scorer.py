@@ -16,20 +16,19 @@ from typing import Any, Callable, ContextManager, Iterator
 
 from penstock import errors
 from penstock.bundle.manifest import Manifest
-from penstock.scoring import (
-    script_failures,
-    script_inputs,
-    script_loading,
-    script_logging,
-    script_outputs,
-    script_settings,
-    script_warnings,
-    swagger,
-)
 from penstock.scoring.compat import finder
 from penstock.scoring.interface import Description, Reply, Request
-from penstock.scoring.script_loading import Script
-from penstock.scoring.script_settings import ScriptSettings
+from penstock.scoring.scripts import (
+    failures,
+    inputs,
+    loading,
+    log_setup,
+    outputs,
+    swagger,
+    version_warnings,
+)
+from penstock.scoring.scripts.loading import Script
+from penstock.scoring.scripts.settings import ScriptSettings, read_settings
 
 _RUN_FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
 _INTERNAL = "An unexpected internal error occurred. Check the logs for more info."
@@ -47,12 +46,12 @@ def open_script(manifest: Manifest) -> ScriptScorer:
     environ.update(manifest.variables)
     if manifest.model is not None:
         environ.setdefault("AZUREML_MODEL_DIR", manifest.model.directory)
-    settings = script_settings.read_settings(directory, environ)
+    settings = read_settings(directory, environ)
     finder.install()
-    script_logging.configure(directory, os.path.dirname(manifest.code.script), settings.log_level)
-    with script_warnings.version_clashes() as clashes:
-        script = script_loading.load_script(directory, manifest.code.script, settings)
-        script_loading.run_init(script, directory, settings)
+    log_setup.configure(directory, os.path.dirname(manifest.code.script), settings.log_level)
+    with version_warnings.version_clashes() as clashes:
+        script = loading.load_script(directory, manifest.code.script, settings)
+        loading.run_init(script, directory, settings)
     return ScriptScorer(script, settings, directory, notes=tuple(clashes))
 
 
@@ -73,12 +72,8 @@ class ScriptScorer:
         self._run = script.run
         self._timeout_ms = settings.scoring_timeout_ms
         self._wants_request_headers = script.wants_request_headers
-        self._flask = (
-            _flask_bridge() if script.mode == script_loading.RAW else _flask_bridge(loaded_only=True)
-        )
-        self._read: script_inputs.Reader = (
-            self._raw if script.mode == script_loading.RAW else script_inputs.reader(script)
-        )
+        self._flask = _flask_bridge() if script.mode == loading.RAW else _flask_bridge(loaded_only=True)
+        self._read: inputs.Reader = self._raw if script.mode == loading.RAW else inputs.reader(script)
 
     def describe(self) -> Description:
         """Kind, methods and schema pages."""
@@ -109,12 +104,12 @@ class ScriptScorer:
     def _answer(self, request: Request) -> Reply:
         try:
             arguments = self._read(request)
-        except script_inputs.Refusal as refusal:
+        except inputs.Refusal as refusal:
             if refusal.status == 405 and request.method == "OPTIONS":
-                return script_outputs.options_reply()
-            return script_outputs.error_reply(refusal.status, refusal.message)
+                return outputs.options_reply()
+            return outputs.error_reply(refusal.status, refusal.message)
         if self._wants_request_headers:
-            arguments["request_headers"] = script_inputs.request_headers(request)
+            arguments["request_headers"] = inputs.request_headers(request)
         try:
             if self._timeout_ms:
                 with _alarm(self._timeout_ms):
@@ -128,18 +123,18 @@ class ScriptScorer:
         except _Overstay as error:
             message = f"Scoring timeout after {self._timeout_ms} ms"
             _log_failure(message, error)
-            return script_outputs.error_reply(500, message, run_failed=True)
+            return outputs.error_reply(500, message, run_failed=True)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything
-            _log_failure(f"run() raised {script_failures.last_line(error)}", error)
-            return script_outputs.error_reply(500, _RUN_FAILED, run_failed=True)
+            _log_failure(f"run() raised {failures.last_line(error)}", error)
+            return outputs.error_reply(500, _RUN_FAILED, run_failed=True)
         try:
-            return script_outputs.result_reply(result, elapsed_ms)
+            return outputs.result_reply(result, elapsed_ms)
         except Exception as error:  # noqa: BLE001 - a result can fail in any way while it is written
             _log_failure(
-                f"run() returned {type(result).__name__}, which cannot be sent: {script_failures.last_line(error)}",
+                f"run() returned {type(result).__name__}, which cannot be sent: {failures.last_line(error)}",
                 error,
             )
-            return script_outputs.error_reply(500, _INTERNAL)
+            return outputs.error_reply(500, _INTERNAL)
 
     def _raw(self, request: Request) -> dict[str, Any]:
         if self._flask is not None:
@@ -147,19 +142,19 @@ class ScriptScorer:
 
             raw: Any = flask.request._get_current_object()
         else:
-            from penstock.scoring.raw_request import RawRequest
+            from penstock.scoring.scripts.raw_request import RawRequest
 
             raw = RawRequest(request)
         return {self._script.parameters[0].name: raw}
 
 
 def _log_failure(summary: str, error: BaseException) -> None:
-    script_logging.logger.error("%s\n%s", summary, script_failures.user_traceback(error))
+    log_setup.logger.error("%s\n%s", summary, failures.user_traceback(error))
 
 
 def _flask_bridge(loaded_only: bool = False) -> Callable[[Request], ContextManager[Any]] | None:
     """A function that enters Flask's request context, where the script can see Flask; else None."""
-    from penstock.scoring import flask_bridge
+    from penstock.scoring.scripts import flask_bridge
 
     return flask_bridge.context_maker(loaded_only=loaded_only)
 

@@ -13,7 +13,7 @@ import urllib.parse
 from typing import Any, Callable, Dict, Sequence
 
 from penstock.scoring.interface import Request
-from penstock.scoring.script_loading import OBJECT, Script
+from penstock.scoring.scripts.loading import OBJECT, Script
 
 Reader = Callable[[Request], Dict[str, Any]]
 """Keyword arguments for ``run``, without ``request_headers``; raises `Refusal`."""

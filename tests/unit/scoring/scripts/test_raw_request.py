@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.scoring import raw_multipart
 from penstock.scoring.interface import Request
-from penstock.scoring.raw_headers import Headers, MultiDict
-from penstock.scoring.raw_request import RawRequest
-from penstock.scoring.raw_response import RawResponse
+from penstock.scoring.scripts import raw_multipart
+from penstock.scoring.scripts.raw_headers import Headers, MultiDict
+from penstock.scoring.scripts.raw_request import RawRequest
+from penstock.scoring.scripts.raw_response import RawResponse
 
 
 def request(body: bytes = b"", content_type: str = "", **more) -> RawRequest:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.scoring.frames import Frames
 from penstock.scoring.interface import Field, Reply, Request, Signature
-from penstock.scoring.model import ModelScorer
+from penstock.scoring.models.frames import Frames
+from penstock.scoring.models.scorer import ModelScorer
 
 NAMES = ("a", "b", "c")
 ARROW = "application/vnd.apache.arrow.stream"

@@ -9,7 +9,7 @@ import json
 from typing import Any, Iterable, Mapping, Union
 
 from penstock.scoring.interface import Reply
-from penstock.scoring.raw_headers import Headers
+from penstock.scoring.scripts.raw_headers import Headers
 
 Body = Union[str, bytes, bytearray, Iterable[Union[str, bytes]], None]
 

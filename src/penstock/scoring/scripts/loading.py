@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import Any, Callable
 
 from penstock import errors
-from penstock.scoring import script_failures
-from penstock.scoring.script_settings import ScriptSettings
+from penstock.scoring.scripts import failures
+from penstock.scoring.scripts.settings import ScriptSettings
 
 TEXT, OBJECT, RAW = "text", "object", "raw"
 """The three input modes: the body as a string, keyword arguments from a JSON object, the HTTP request."""
@@ -75,7 +75,7 @@ def run_init(script: Script, code_directory: str, settings: ScriptSettings) -> N
     except BaseException as error:
         failure = _failure(error, "failed in init()", "init", script.path, code_directory, settings)
         if settings.model_directory:
-            failure.detail += "\n\n" + script_failures.model_tree(settings.model_directory)
+            failure.detail += "\n\n" + failures.model_tree(settings.model_directory)
         raise failure from error
 
 
@@ -83,10 +83,10 @@ def _failure(
     error: BaseException, what: str, stage: str, path: str, code_directory: str, settings: ScriptSettings
 ) -> errors.ScriptError:
     return errors.ScriptError(
-        f"{os.path.relpath(path, code_directory)} {what}: {script_failures.last_line(error)}",
+        f"{os.path.relpath(path, code_directory)} {what}: {failures.last_line(error)}",
         stage=stage,
-        detail=script_failures.user_traceback(error),
-        hint=script_failures.hint_for(
+        detail=failures.user_traceback(error),
+        hint=failures.hint_for(
             error, code_directory=code_directory, model_directory=settings.model_directory
         ),
     )

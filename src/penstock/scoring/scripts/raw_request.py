@@ -12,10 +12,10 @@ import json
 import urllib.parse
 from typing import Any
 
-from penstock.scoring import raw_multipart, script_inputs
 from penstock.scoring.interface import Request
-from penstock.scoring.raw_headers import Headers, MultiDict
-from penstock.scoring.raw_multipart import File
+from penstock.scoring.scripts import inputs, raw_multipart
+from penstock.scoring.scripts.raw_headers import Headers, MultiDict
+from penstock.scoring.scripts.raw_multipart import File
 
 
 class RawRequest:
@@ -36,9 +36,7 @@ class RawRequest:
     def args(self) -> MultiDict[str]:
         """The query's fields, decoded."""
         return MultiDict(
-            (name, text)
-            for name, texts in script_inputs.query_texts(self._request.query).items()
-            for text in texts
+            (name, text) for name, texts in inputs.query_texts(self._request.query).items() for text in texts
         )
 
     def get_data(self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False) -> Any:
@@ -53,7 +51,7 @@ class RawRequest:
     @property
     def is_json(self) -> bool:
         """Whether the content type says JSON."""
-        return script_inputs.is_json(self.headers.get("Content-Type", ""))
+        return inputs.is_json(self.headers.get("Content-Type", ""))
 
     @property
     def json(self) -> Any:

@@ -11,9 +11,9 @@ import json
 import os
 from typing import Any, Callable, Mapping
 
-from penstock.scoring import script_loading
-from penstock.scoring.script_loading import Script
-from penstock.scoring.script_settings import ScriptSettings
+from penstock.scoring.scripts import loading
+from penstock.scoring.scripts.loading import Script
+from penstock.scoring.scripts.settings import ScriptSettings
 
 _VERSIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("2", "2.0", ("swagger.json", "swagger2.json")),
@@ -43,9 +43,9 @@ def documents(
 
 
 def _schemas(run: Callable[..., Any]) -> tuple[Any, Any, list[str] | None]:
-    if not script_loading.is_schema_decorated(run):
+    if not loading.is_schema_decorated(run):
         return _UNKNOWN, _UNKNOWN, None
-    schema_util = script_loading.schema_registry()
+    schema_util = loading.schema_registry()
     # inference-schema before 1.2 knows Swagger 2 only, and no question about it.
     supported = getattr(schema_util, "get_supported_versions", lambda _: ["2.0"])
     return schema_util.get_input_schema(run), schema_util.get_output_schema(run), list(supported(run))
