@@ -151,3 +151,36 @@ def test_reloads_while_processes_die(tmp_path: Path) -> None:
     assert not load.tally.unanswered
     assert set(load.tally.statuses) <= {200, 502}
     assert server.log.count("the new generation serves") >= 1
+
+
+def test_many_deaths_leave_nothing_behind(tmp_path: Path) -> None:
+    """Descriptors, memory and progress pages after 30 deaths of workers and nurseries are what they were."""
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "score.py").write_text(SCRIPT)
+    arguments = ["--code", str(code), "--script", "score.py", "--workers", "2", "--reload"]
+    with serving(*arguments, variables={"TMPDIR": str(temporary)}) as server:
+
+        def held() -> tuple[int, int, int, int]:
+            _is_well(server, 2)
+            pages = len(list(temporary.rglob("progress-*")))
+            supervisor, gateway = psutil.Process(server.process.pid), server.processes("gateway")[0]
+            memory = supervisor.memory_info().rss + gateway.memory_info().rss
+            return pages, supervisor.num_fds(), gateway.num_fds(), memory
+
+        def deaths(workers: int) -> None:
+            for count in range(workers):
+                _is_well(server, 2)
+                role = "nursery" if count % 6 == 5 else "worker"
+                victim = server.processes(role)[0]
+                victim.kill()
+                until(lambda victim=victim: not victim.is_running(), "its end")
+
+        deaths(6)
+        pages, supervisor_fds, gateway_fds, memory = held()
+        assert pages == 2
+        deaths(int(os.environ.get("PENSTOCK_CHAOS_DEATHS", "30")))
+        until(lambda: held()[:3] == (2, supervisor_fds, gateway_fds), "descriptors to be what they were", 15)
+        assert held()[3] < memory + 6 * 2**20

@@ -16,9 +16,8 @@ LOADING, SERVING, WORN, RETIRING = "loading", "serving", "worn", "retiring"
 
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 30.0
-LONGEST_AFTER_SERVING_S = 0.5
-FEW_FAILURES = 3
-"""As many as count, once a worker has joined."""
+LONGEST_PROVEN_S = 0.5
+"""The longest pause after deaths of a generation that has served: it can load, and callers wait."""
 HEALTHY_AFTER_S = 5.0
 """A worker that has served this long was no failed start: its death is answered at once."""
 
@@ -70,6 +69,8 @@ class Fleet:
     """The last number given: one is never given twice, for late messages of an abandoned generation name it."""
     served: bool = False
     """Whether any worker ever joined: before that, a failed load ends the whole start."""
+    proven: int = 0
+    """The newest generation of which a worker ever joined."""
     workers: dict[int, WorkerState] = field(default_factory=dict)
     nurseries: dict[int, NurseryState] = field(default_factory=dict)
     not_before: float = 0.0
@@ -105,7 +106,7 @@ class Fleet:
         for state in self.workers.values():
             if state.generation == generation and state.phase in (LOADING, SERVING):
                 state.phase = WORN
-        self._back_off(now)
+        self._back_off(now, generation)
         return self.reconcile(now)
 
     def spawned(self, generation: int, pid: int, now: float) -> list[Action]:
@@ -119,7 +120,7 @@ class Fleet:
         """A nursery could not fork: try again, later."""
         if generation in self.nurseries:
             self.nurseries[generation].asked -= 1
-        self._back_off(now)
+        self._back_off(now, generation)
         return self.reconcile(now)
 
     def joined(self, pid: int, generation: int, now: float) -> list[Action]:
@@ -136,8 +137,7 @@ class Fleet:
         if state.phase == LOADING:
             self.workers[pid] = dataclasses.replace(state, phase=SERVING, since=now)
             self.served = True
-            # Loading works: what dies from now on is missed for a moment, not for half a minute.
-            self.failures = min(self.failures, FEW_FAILURES)
+            self.proven = max(self.proven, state.generation)
         return self.reconcile(now)
 
     def exited(self, pid: int, now: float) -> list[Action]:
@@ -148,11 +148,8 @@ class Fleet:
         if state.phase == SERVING and now - state.since >= HEALTHY_AFTER_S:
             self.failures = 0
             self.not_before = 0.0
-        elif state.phase == SERVING:
-            # It could load, so the next can too: a request that kills must not starve all others.
-            self._back_off(now, LONGEST_AFTER_SERVING_S)
-        elif state.phase == LOADING:
-            self._back_off(now)
+        elif state.phase in (LOADING, SERVING):
+            self._back_off(now, state.generation)
         return self.reconcile(now)
 
     def load_failed(self, generation: int, failure: dict[str, str], now: float) -> list[Action]:
@@ -268,11 +265,13 @@ class Fleet:
             actions.append(Action("stop-nursery", generation=generation, reason=reason))
         return actions
 
-    def _back_off(self, now: float, longest: float = LONGEST_BACKOFF_S) -> None:
+    def _back_off(self, now: float, generation: int = 0) -> None:
+        """After a death of `generation`; 0: after a definite failure to load, which haste will not cure."""
         self.failures += 1
         if self.failures > 1:
-            pause = min(FIRST_BACKOFF_S * 2 ** (self.failures - 2), longest)
-            self.not_before = now + pause
+            longest = LONGEST_PROVEN_S if 0 < generation <= self.proven else LONGEST_BACKOFF_S
+            pause = min(FIRST_BACKOFF_S * 2 ** min(self.failures - 2, 20), longest)
+            self.not_before = max(self.not_before, now + pause)
 
     def _count(self, generation: int, *phases: str) -> int:
         return sum(s.generation == generation and s.phase in phases for s in self.workers.values())

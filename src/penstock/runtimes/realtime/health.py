@@ -38,16 +38,17 @@ class Pulse:
 
 
 @dataclass
-class Suspensions:
-    """Which processes are suspended, at two looks in a row: a debugger's brief stop is no reason to kill."""
+class TwoLooks:
+    """Acts upon what is seen at two looks in a row: a debugger's brief stop is no reason to kill, and of a worker
+    that has just ended its nursery will tell more."""
 
     seen: set[int] = field(default_factory=set)
 
-    def look(self, stopped: dict[int, bool]) -> set[int]:
-        """`stopped` by pid, all there are; those to act upon."""
-        now = {pid for pid, is_stopped in stopped.items() if is_stopped}
-        twice = now & self.seen
-        self.seen = now - twice
+    def look(self, pids: set[int]) -> set[int]:
+        """`pids` are all that are so now; those that were so before."""
+        twice = pids & self.seen
+        # Another process may be given the number of one that is acted upon.
+        self.seen = pids - twice
         return twice
 
 

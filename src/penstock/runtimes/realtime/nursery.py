@@ -181,10 +181,13 @@ def load(manifest: Manifest, channel: channels.Channel, generation: int) -> Scor
     os._exit(LOAD_FAILED_EXIT)
 
 
+DISREGARDED = (signal.SIGTERM, signal.SIGINT)
+
+
 def disregard_signals() -> None:
     """Do nothing on SIGTERM and SIGINT. By handlers, not by ignoring, for programs that a script starts would
     inherit that; and not in processes that a script forks, which multiprocessing ends by SIGTERM."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in DISREGARDED:
         signal.signal(number, _disregard)
 
 
@@ -192,10 +195,20 @@ def _disregard(_number: int, _frame: Any) -> None:
     return
 
 
+def _hold_signals() -> None:
+    # A signal that reached the new process before `_heed_signals` would be lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, DISREGARDED)
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, DISREGARDED)
+
+
 def _heed_signals() -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in DISREGARDED:
         if signal.getsignal(number) is _disregard:
             signal.signal(number, signal.SIG_DFL)
+    _release_signals()
 
 
 def foreign_threads() -> list[str]:
@@ -217,7 +230,7 @@ def main(argv: list[str]) -> None:
     channel = channels.Channel.from_fd(int(argv[1]))
     order = channel.receive() or {}
     disregard_signals()
-    os.register_at_fork(after_in_child=_heed_signals)
+    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_heed_signals)
     faulthandler.enable()
     outlet.install(channel, level=order["log_level"])
     nursery = Nursery(channel, order)

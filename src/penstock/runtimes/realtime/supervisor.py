@@ -57,7 +57,8 @@ class Supervisor:
         self._nurseries: dict[int, Child] = {}
         self._gateway: Child | None = None
         self._pulse = health.Pulse()
-        self._suspensions = health.Suspensions()
+        self._suspended = health.TwoLooks()
+        self._gone = health.TwoLooks()
         self._memory = health.MemoryLimit(settings.memory_limit_mb * 2**20)
         self._draining_until = 0.0
         self._ending_until = 0.0
@@ -377,7 +378,8 @@ class Supervisor:
         pids = [*workers, *(child.process.pid for child in self._nurseries.values())]
         if gateway is not None:
             pids.append(gateway.process.pid)
-        suspended = self._suspensions.look({pid: processes.is_stopped(pid) for pid in pids})
+        suspended = self._suspended.look({pid for pid in pids if processes.is_stopped(pid)})
+        gone = self._gone.look({pid for pid in workers if processes.is_gone(pid)})
         if gateway is not None:
             self._watch_over_gateway(gateway, now, is_suspended=gateway.process.pid in suspended)
         elif not self._draining_until:
@@ -388,7 +390,7 @@ class Supervisor:
                 self._log("warning", "the nursery was stopped; replacing it", generation=generation)
                 child.process.kill()
         for pid in workers:
-            if processes.is_gone(pid):
+            if pid in gone:
                 # Nobody was left to say so.
                 self._worker_exited(pid, None)
             elif pid in suspended:

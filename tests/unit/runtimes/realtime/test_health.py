@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.runtimes.realtime.health import SILENT_S, STARTING_S, MemoryLimit, Pulse, Suspensions
+from penstock.runtimes.realtime.health import SILENT_S, STARTING_S, MemoryLimit, Pulse, TwoLooks
 
 
 def test_silence_counts_from_an_unanswered_ping() -> None:
@@ -25,10 +25,10 @@ def test_a_first_word_may_take_long() -> None:
 
 
 def test_a_brief_stop_is_forgiven() -> None:
-    suspensions = Suspensions()
-    assert suspensions.look({1: True, 2: True}) == set()
-    assert suspensions.look({1: True, 2: False, 3: True}) == {1}
-    assert suspensions.look({1: True}) == set(), "another process may have been given the number"
+    looks = TwoLooks()
+    assert looks.look({1, 2}) == set()
+    assert looks.look({1, 3}) == {1}
+    assert looks.look({1}) == set(), "another process may have been given the number"
 
 
 def test_who_was_born_too_big_is_not_replaced() -> None:
