@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Sequence
 
 from penstock.scoring.interface import Field, Signature
-from penstock.scoring.loaders import catboost, estimators, lightgbm, xgboost
+from penstock.scoring.loaders import catboost_inputs, estimators, lightgbm, xgboost_boosters
 
 _TEXT = {"CountVectorizer", "TfidfVectorizer", "HashingVectorizer"}
 _RECORDS = {"DictVectorizer", "FeatureHasher"}
@@ -57,7 +57,7 @@ def signature(loaded: Any) -> Signature:
     if takes_records(loaded):
         return Signature()
     if estimators.library(estimators.first(loaded)) == "catboost":
-        return catboost.signature(estimators.first(loaded))
+        return catboost_inputs.signature(estimators.first(loaded))
     names = _names(loaded)
     if names is not None:
         fields = _columns(loaded, len(names), names)
@@ -86,7 +86,7 @@ def _booster_names(estimator: Any) -> list[str] | None:
     """The names that the booster inside keeps, where an older library's wrapper shows none: columns taken by
     position where the model has names could score the wrong ones."""
     if estimators.library(estimator) == "xgboost" and hasattr(estimator, "get_booster"):
-        return xgboost.names_of(estimator.get_booster()) or None
+        return xgboost_boosters.names_of(estimator.get_booster()) or None
     booster = _attribute(estimator, "booster_")
     if estimators.library(estimator) == "lightgbm" and booster is not None:
         names = list(booster.feature_name())
@@ -151,7 +151,7 @@ def _one_transformer(chain: Sequence[Any], count: int) -> list[Field]:
     if kind.startswith("HistGradientBoosting"):
         return _hist_gradient_boosting(head, count)
     if estimators.library(head) == "xgboost":
-        return xgboost.columns(head.get_booster(), count)
+        return xgboost_boosters.columns(head.get_booster(), count)
     if estimators.library(head) == "lightgbm":
         return lightgbm.columns(head.booster_, count)
     if kind == "FunctionTransformer" and type(_attribute(head, "func")).__name__ == "ufunc":

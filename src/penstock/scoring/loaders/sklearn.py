@@ -25,7 +25,7 @@ from penstock.scoring.loaders import (
     samples,
     threads,
     unpickling,
-    xgboost,
+    xgboost_boosters,
 )
 from penstock.scoring.loaders.loaded import LoadedModel
 
@@ -64,7 +64,7 @@ def adopt(
     """The Model of an object in memory, which came from `path`; `form` is its `format`, empty to look.
     Raises ModelError if it cannot predict."""
     if estimators.kind(loaded) == "Booster" and estimators.library(loaded) == "xgboost":
-        return xgboost.adopt(loaded, name=name, notes=notes)
+        return xgboost_boosters.adopt(loaded, name=name, notes=notes)
     if estimators.kind(loaded) == "Booster" and estimators.library(loaded) == "lightgbm":
         return lightgbm.adopt(loaded, name=name, notes=notes)
     is_class = isinstance(loaded, type)
@@ -81,7 +81,7 @@ def adopt(
         )
     notes += estimators.use_one_thread(loaded)
     if estimators.library(loaded) == "xgboost" and hasattr(loaded, "get_booster"):
-        notes += xgboost.code_notes(loaded.get_booster())
+        notes += xgboost_boosters.code_notes(loaded.get_booster())
     signature = estimator_inputs.signature(loaded)
     if signature.layout == "unknown" and sample_input:
         signature = samples.signature(sample_input)

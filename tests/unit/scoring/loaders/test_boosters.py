@@ -13,7 +13,7 @@ from loader_checks import assert_equal, load
 
 from penstock.errors import ModelError
 from penstock.scoring.interface import Field
-from penstock.scoring.loaders import estimator_inputs
+from penstock.scoring.loaders import estimator_inputs, xgboost_boosters
 from penstock.scoring.loaders import xgboost as xgboost_loader
 from support import sample_models
 
@@ -143,7 +143,7 @@ def test_an_old_booster_that_tells_nothing_of_its_columns() -> None:
         def predict(self, data: xgboost.DMatrix, **arguments: object) -> object:
             return booster.predict(data)
 
-    signature = xgboost_loader.adopt(Old(), name="old").signature
+    signature = xgboost_boosters.adopt(Old(), name="old").signature
     assert (signature.layout, signature.inputs[0].shape) == ("array", (-1, 3))
 
 
@@ -151,7 +151,7 @@ def test_names_that_old_versions_make_up_are_none() -> None:
     class Old:
         feature_names = ("f0", "f1")
 
-    assert xgboost_loader.names_of(Old()) == []
+    assert xgboost_boosters.names_of(Old()) == []
 
 
 def test_the_class_that_an_old_file_names_is_its_wrapper() -> None:
