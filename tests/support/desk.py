@@ -25,7 +25,9 @@ class Pipe:
     def __init__(self) -> None:
         self.written = b""
         self.is_closed = False
+        self.is_aborted = False
         self.is_paused = False
+        self.unsent = 0
         self._waiting: deque[bytes] = deque()
         self._protocol: Any = None
 
@@ -52,7 +54,10 @@ class Pipe:
     def close(self) -> None:
         self.is_closed = True
 
-    write_eof = abort = close
+    write_eof = close
+
+    def abort(self) -> None:
+        self.is_closed = self.is_aborted = True
 
     def is_closing(self) -> bool:
         return self.is_closed
@@ -68,7 +73,7 @@ class Pipe:
         self._flow()
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.unsent
 
     def get_extra_info(self, name: str) -> Any:
         return ("127.0.0.1", 1) if name in ("peername", "sockname") else None

@@ -257,3 +257,20 @@ def test_old_clients_are_told_that_the_connection_stays() -> None:
         ends = _talk(desk, [post(b"1", version="1.0")])
         assert ends.written.count(b"connection: close\r\n") == 1
         assert ends.is_closed
+
+
+def test_the_last_bytes_of_an_answer_are_not_waited_for_without_end() -> None:
+    """Too few to make the transport complain, and the connection is closing already."""
+    with Desk() as desk:
+        pipe = _talk(desk, [get("/", fields="Connection: close\r\n")])
+        [connection] = desk.gateway.connections
+        now = desk.gateway.now()
+        pipe.unsent = 1000
+        connection.check_patience(now)
+        connection.check_patience(now + desk.gateway.patience.write_s - 1)
+        assert not pipe.is_aborted
+        pipe.unsent = 999
+        connection.check_patience(now + desk.gateway.patience.write_s + 1)
+        assert not pipe.is_aborted, "it takes its answer, if slowly"
+        connection.check_patience(now + 2 * desk.gateway.patience.write_s + 2)
+        assert pipe.is_aborted

@@ -244,13 +244,12 @@ def _compare(packets: list[bytes], theirs: Uvicorn, kinds: Counter[str]) -> None
     seen = [
         (method, target.partition(b"#")[0].removesuffix(b"?"), body) for method, target, body in ours.seen
     ]
-    if theirs.before_upgrade >= 0:
-        # uvicorn answers before the body, which it then takes for requests.
-        kinds["upgrade"] += 1
-        assert seen[: theirs.before_upgrade] == theirs.seen[: theirs.before_upgrade]
-    elif is_refused and any(words in refusal for words in KNOWN):
+    is_known = is_refused and any(words in refusal for words in KNOWN)
+    if is_known or theirs.before_upgrade >= 0:
+        # uvicorn answers an upgrade before the body, which it then takes for requests.
         kinds["known"] += 1
-        assert seen == theirs.seen[: len(seen)]
+        ends = [len(seen)] * is_known + [theirs.before_upgrade] * (theirs.before_upgrade >= 0)
+        assert seen[: min(ends)] == theirs.seen[: min(ends)]
     elif b"HTTP/1.0" in b"".join(packets):
         # uvicorn always closes after HTTP/1.0, we do as the client asks.
         kinds["old"] += 1
