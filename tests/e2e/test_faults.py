@@ -49,6 +49,14 @@ def _settled(server: Server) -> None:
     until(lambda: server.score({"n": 1}).status == 200, "an answer")
 
 
+def _kill_one(server: Server, number: int) -> None:
+    """Kill one of two workers, and see it gone: a dying process is listed for a while."""
+    workers = until(lambda: len(found := server.processes("worker")) == 2 and found, "two workers")
+    victim = workers[number % 2]
+    victim.kill()
+    until(lambda: not victim.is_running() or victim.status() == psutil.STATUS_ZOMBIE, "its end")
+
+
 def test_killed_workers_cost_only_what_they_held(server: Server) -> None:
     _settled(server)
     with Load(server.port) as load:
@@ -56,7 +64,7 @@ def test_killed_workers_cost_only_what_they_held(server: Server) -> None:
             wanted = 200 * (kills + 1)
             until(lambda wanted=wanted: load.tally.succeeded > wanted, "load to flow")
             _settled(server)
-            server.processes("worker")[kills % 2].kill()
+            _kill_one(server, kills)
         until(lambda: load.tally.succeeded > 1500, "load to flow on")
     tally = load.tally
     assert not tally.wrong
@@ -75,8 +83,7 @@ def test_a_models_requests_survive_their_workers(tmp_path: Path) -> None:
         for kills in range(4):
             wanted = 300 * (kills + 1)
             until(lambda wanted=wanted: load.succeeded > wanted, "load to flow")
-            until(lambda: len(server.processes("worker")) == 2, "two workers")
-            server.processes("worker")[kills % 2].kill()
+            _kill_one(server, kills)
         until(lambda: load.succeeded > 2000, "load to flow on")
     assert not load.failures
 
