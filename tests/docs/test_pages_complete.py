@@ -17,7 +17,7 @@ from penstock.bundle.manifest import Settings
 from penstock.cli import exits, serve_options
 from penstock.cli.serve import serve
 from penstock.runtimes.realtime import connections, metrics
-from penstock.scoring.compat import finder
+from penstock.scoring.scripts import stand_ins
 from penstock.spec.deployment_schema import KubernetesOnlineDeployment, ManagedOnlineDeployment
 
 DOCS = ROOT / "docs"
@@ -211,7 +211,7 @@ def test_every_module_that_scripts_may_import_is_named() -> None:
     told = code(section("scripts.md", "Imports"))
     missing = [
         name
-        for name in finder.MODULES
+        for name in stand_ins.MODULES
         if not any(name == each or name.startswith(each + ".") for each in told)
     ]
     assert missing == []

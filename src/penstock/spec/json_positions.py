@@ -16,7 +16,7 @@ _ATOM = re.compile(r"[^\s,\]}]+")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
-class NotJson(ValueError):  # noqa: N818 - read as a sentence: raise NotJson
+class NotJson(ValueError):
     """The text is not JSON, or has a key twice; `line` counts from 1."""
 
     def __init__(self, message: str, line: int) -> None:

@@ -1,7 +1,8 @@
 """CatBoost's own binary form (``.cbm``).
 
 The class that a file was saved from is not written in it: where it knows classes it is loaded as a
-CatBoostClassifier, whose `predict` gives labels, else as a CatBoostRegressor. Runs in workers: Python 3.8; catboost.
+CatBoostClassifier, whose `predict` gives labels, else as a CatBoostRegressor.
+Runs in workers: Python 3.8; catboost.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import traceback
 from typing import Iterator
 
 from penstock.scoring import distributions
-from penstock.scoring.compat import finder
+from penstock.scoring.scripts import stand_ins
 
 TREE_LINE_LIMIT = 200
 
@@ -122,7 +122,7 @@ def _broken_import(error: ImportError) -> str:
     if ".so" in str(error) and "cannot open shared object" in str(error):
         return "A library of the operating system is missing: install it on this machine or in the image."
     own = (error.name or "").rpartition("penstock.scoring.compat.")[2]
-    foreign = next((name for name, module in finder.MODULES.items() if module == own), "")
+    foreign = next((name for name, module in stand_ins.MODULES.items() if module == own), "")
     if not foreign:
         return _compiled_for_another_numpy(str(error)) or _gone_from(error)
     package = _package_of(foreign) or foreign.partition(".")[0].replace("_", "-")

@@ -16,7 +16,6 @@ from typing import Any, Callable, ContextManager, Iterator
 
 from penstock import errors
 from penstock.bundle.manifest import Manifest
-from penstock.scoring.compat import finder
 from penstock.scoring.interface import Description, Reply, Request
 from penstock.scoring.scripts import (
     failures,
@@ -24,6 +23,7 @@ from penstock.scoring.scripts import (
     loading,
     log_setup,
     outputs,
+    stand_ins,
     swagger,
     version_warnings,
 )
@@ -47,7 +47,7 @@ def open_script(manifest: Manifest) -> ScriptScorer:
     if manifest.model is not None:
         environ.setdefault("AZUREML_MODEL_DIR", manifest.model.directory)
     settings = read_settings(directory, environ)
-    finder.install()
+    stand_ins.install()
     log_setup.configure(directory, os.path.dirname(manifest.code.script), settings.log_level)
     with version_warnings.version_clashes() as clashes:
         script = loading.load_script(directory, manifest.code.script, settings)

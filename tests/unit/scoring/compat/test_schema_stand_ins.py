@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.scoring.compat import finder, schema_decorators, schema_util
+from penstock.scoring.compat import schema_decorators, schema_util
 from penstock.scoring.compat.abstract_parameter_type import AbstractParameterType, convert
 from penstock.scoring.compat.standard_py_parameter_type import StandardPythonParameterType
+from penstock.scoring.scripts import stand_ins
 
 np = pytest.importorskip("numpy")
 pd = pytest.importorskip("pandas")
@@ -23,7 +24,7 @@ pd = pytest.importorskip("pandas")
 from penstock.scoring.compat.numpy_parameter_type import NumpyParameterType  # noqa: E402 - needs NumPy
 from penstock.scoring.compat.pandas_parameter_type import PandasParameterType  # noqa: E402 - needs pandas
 
-SOURCE = Path(finder.__file__).parents[3]
+SOURCE = Path(stand_ins.__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -184,15 +185,15 @@ def test_mistakes_are_told_when_the_script_is_read():
 
 
 def test_every_name_imports_and_is_one_module():
-    finder.install()
-    finder.install()
+    stand_ins.install()
+    stand_ins.install()
     assert sum(type(entry).__name__ == "_Finder" for entry in sys.meta_path) == 1
-    for name in finder.MODULES:
+    for name in stand_ins.MODULES:
         if "spark" not in name:
             assert importlib.import_module(name) is importlib.import_module(
-                f"penstock.scoring.compat.{finder.MODULES[name]}"
+                f"penstock.scoring.compat.{stand_ins.MODULES[name]}"
             )
-    assert sys.meta_path[-1] is finder._FINDER
+    assert sys.meta_path[-1] is stand_ins._FINDER
 
 
 def test_an_installed_original_wins_and_a_gap_in_it_is_filled(tmp_path):
@@ -203,7 +204,7 @@ def test_an_installed_original_wins_and_a_gap_in_it_is_filled(tmp_path):
     (tmp_path / "inference_schema" / "schema_decorators.py").write_text("REAL = True")
     program = (
         f"import sys; sys.path[:0] = [{str(SOURCE)!r}, {str(tmp_path)!r}]\n"
-        "from penstock.scoring.compat import finder; finder.install()\n"
+        "from penstock.scoring.scripts import stand_ins; stand_ins.install()\n"
         "import azureml, inference_schema.schema_decorators as decorators, inference_schema.schema_util as util\n"
         "from azureml.contrib.services.aml_request import rawhttp\n"
         "print(azureml.REAL, decorators.REAL, util.__name__, rawhttp.__module__)"
@@ -224,7 +225,7 @@ def test_the_stand_in_for_monitoring_wins_over_the_original(tmp_path):
     )
     program = (
         f"import sys; sys.path[:0] = [{str(SOURCE)!r}, {str(tmp_path)!r}]\n"
-        "from penstock.scoring.compat import finder; finder.install()\n"
+        "from penstock.scoring.scripts import stand_ins; stand_ins.install()\n"
         "from azureml.ai import other\n"
         "from azureml.ai.monitoring import Collector\n"
         "from azureml.ai.monitoring.collector import Collector as same\n"

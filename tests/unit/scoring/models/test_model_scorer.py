@@ -365,7 +365,10 @@ def test_the_modules_import_on_the_oldest_python_without_any_library() -> None:
 
 
 def test_scoring_loads_no_library_before_it_is_needed() -> None:
-    program = "import sys, penstock.scoring.models.scorer; assert not {'numpy', 'pandas', 'pyarrow'} & set(sys.modules)"
+    program = (
+        "import sys, penstock.scoring.models.scorer;"
+        "assert not {'numpy', 'pandas', 'pyarrow'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
 

@@ -14,7 +14,7 @@ import sys
 from types import ModuleType
 from typing import Any, Sequence
 
-_HERE = __name__.rpartition(".")[0]
+_STAND_INS = "penstock.scoring.compat"
 
 MODULES: dict[str, str] = {
     "azureml.ai.monitoring": "monitoring",
@@ -36,7 +36,7 @@ MODULES: dict[str, str] = {
     "inference_schema.schema_decorators": "schema_decorators",
     "inference_schema.schema_util": "schema_util",
 }
-"""Name that scripts import -> our module beside this one that answers to it."""
+"""Name that scripts import -> our module in `penstock.scoring.compat` that answers to it."""
 
 PREFERRED = ("azureml.ai.monitoring",)
 """Answered from here even where the original is installed: that one hands its data to a process which stands
@@ -83,7 +83,7 @@ class _StandIn(importlib.abc.Loader):
         self._identity: dict[str, Any] = {}
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        module = importlib.import_module(f"{_HERE}.{self._module}")
+        module = importlib.import_module(f"{_STAND_INS}.{self._module}")
         self._identity = {"__spec__": module.__spec__}
         if spec.submodule_search_locations is not None:
             module.__path__ = []
