@@ -1,0 +1,10 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+import signal
+
+# A runner in the background, or under nohup, starts us with these ignored, and an ignored signal stays ignored
+# in every child: tests of what the signals do would wait in vain.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
