@@ -113,11 +113,9 @@ class Gateway:
         """A scoring request whose head is the connection's memo."""
         assert connection.memo is not None
         meta, connection.extra, counts = connection.memo
-        if meta:
-            fresh = self._fresh_id()
-            self._submit(connection, fresh + meta, body, azureml.plain_block(fresh), counts)
-        else:
-            self._submit(connection, b"", body, b"", counts)
+        # Made here and not with the answer, so that the log of a failure names the id that the caller sees.
+        fresh = self._fresh_id()
+        self._submit(connection, fresh + meta if meta else b"", body, azureml.plain_block(fresh), counts)
 
     def handle(self, connection: Connection, request: Incoming) -> None:
         """A request whose head is new."""
