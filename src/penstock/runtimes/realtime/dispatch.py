@@ -167,7 +167,9 @@ class Dispatcher:
         return True
 
     def _has_room(self) -> bool:
-        """Forget those whose callers have left, before anybody is refused because of them."""
+        """Make room before anybody is refused: for those whose callers have left, and by giving idle workers
+        at once what they were about to be given."""
+        self.pump()
         waiting = [entry for entry in self._queue if entry.open]
         self._queue.clear()
         self._queue.extend(waiting)

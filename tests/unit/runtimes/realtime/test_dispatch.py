@@ -317,3 +317,14 @@ def test_a_worker_is_not_killed_for_a_request_that_waited_long() -> None:
     dispatcher.sweep()
     assert doomed == [7]
     assert second.told[0][0] == 504
+
+
+def test_nobody_is_refused_while_a_worker_is_idle() -> None:
+    dispatcher, sent = _dispatcher([0.0], []), []
+    dispatcher.join(_link(sent, batches=False))
+    _entries(dispatcher, 100)
+    assert not sent, "the gateway has not pumped yet"
+    _entries(dispatcher, 1)
+    assert len(sent) == 1
+    caller = Caller(101)
+    assert not dispatcher.submit(dispatch.Entry(caller, b"", b"101", b"", COUNTS, 0.0, 5.0))
