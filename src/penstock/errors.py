@@ -9,6 +9,9 @@
     ├── StartError              a deployment that cannot start; `stage` says where
     │   ├── ModelError          the model file: missing, unreadable, of no known format, library missing
     │   └── ScriptError         the scoring script: import, missing function, failed init
+    ├── DataError               input data of a batch job; names file, line, row or column
+    ├── OutputError             the place for results: taken, missing, full, not writable
+    ├── JobError                a batch job that failed, or cannot be started or resumed
     └── InputError              a request whose content is wrong; never the server's fault
         ├── MalformedInput      cannot be parsed at all
         ├── SchemaMismatch      parsed, but a column, type or shape is wrong; names it
@@ -78,6 +81,22 @@ class ModelError(StartError):
 
 class ScriptError(StartError):
     """The scoring script cannot be used; `stage` is ``import``, ``function`` or ``init``."""
+
+
+class DataError(PenstockError):
+    """Input data that cannot be used: a file, line, row, column or value, named in the message."""
+
+
+class OutputError(PenstockError):
+    """The place for results cannot be used: something is there already, it is not writable, it is full."""
+
+
+class JobError(PenstockError):
+    """A batch job that failed, or that cannot be started or resumed. `detail` is the first real traceback."""
+
+    def __init__(self, message: str, *, detail: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.detail = detail
 
 
 class InputError(PenstockError):

@@ -185,3 +185,42 @@ class Scorer(Protocol):
 
     def close(self) -> None:
         """Called once when the worker ends in peace."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one call of a `BatchScorer` gave.
+
+    `content` is a ``pyarrow.Table`` with a row for each row that went in (models), or what a script's ``run``
+    returned: a pandas DataFrame or a list. `successes` counts items as Azure ML does: returned elements.
+    """
+
+    content: Any
+    successes: int
+
+
+class BatchScorer(Protocol):
+    """The door for batch jobs. Made by `penstock.scoring.opening.open_batch_scorer`."""
+
+    @property
+    def takes(self) -> str:
+        """``arrow`` (a pyarrow Table), ``frame`` (a pandas DataFrame) or ``files`` (a list of local paths)."""
+
+    @property
+    def fork_safe(self) -> bool:
+        """Whether the process that holds it may fork and score in the children."""
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The input columns that scoring needs, in order; None: all of them."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines for the log at start."""
+
+    def score(self, data: Any) -> Scored:
+        """Score one mini-batch or a part of one, at least one row. Raises whatever the user's code raises, or
+        an InputError where the data is at fault."""
+
+    def close(self) -> None:
+        """Called once when the worker ends in peace; a script's ``shutdown()``."""
