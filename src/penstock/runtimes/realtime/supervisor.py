@@ -27,8 +27,9 @@ import penstock
 from penstock.bundle import launch as launching
 from penstock.bundle.launch import Launch
 from penstock.kit import channels, logs, processes
-from penstock.runtimes.realtime import changes, children, doors, fleet, health, reports
-from penstock.runtimes.realtime.children import Child
+from penstock.runtimes import children
+from penstock.runtimes.children import Child
+from penstock.runtimes.realtime import changes, doors, fleet, health, reports
 
 START_FAILED_EXIT = 3
 TICK_S = 0.25
