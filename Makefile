@@ -37,11 +37,20 @@ dev: $(VENV)/.ready
 demo: $(VENV)/.ready
 	@$(RUN)/python examples/demo.py
 
-# Debian's packages that tests and benchmarks drive: a browser and a load generator. Installed where that is
-# possible without asking; elsewhere the tests that need them are skipped with their reason.
-system:
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! { command -v wrk && command -v chromium; } >/dev/null; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends wrk chromium >/dev/null; fi
+# What tests and benchmarks drive beside Python: Debian's packages (a browser, a load generator, PostgreSQL) and
+# Azurite, which is Azure's blob store for one machine. Installed where that is possible without asking;
+# elsewhere the tests that need them are skipped with their reason, or fail where CI is set.
+AZURITE := 3.35.0
+
+system: .build/azurite/.ready-$(AZURITE)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		! { command -v wrk && command -v chromium && { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; }; } >/dev/null 2>&1; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends wrk chromium postgresql >/dev/null; fi
+
+.build/azurite/.ready-$(AZURITE):
+	@if command -v npm >/dev/null; then echo "installing Azurite under .build (about 30 s the first time)" && \
+		npm install --silent --no-audit --no-fund --prefix .build/azurite azurite@$(AZURITE) && touch $@ || \
+		echo "Azurite could not be installed; its tests will be skipped"; fi
 
 check: $(VENV)/.ready
 	$(RUN)/ruff format --check --quiet .
@@ -65,7 +74,8 @@ bench: system $(VENV)/.ready
 lock: $(VENV)/.ready
 	echo "uv>=0.9" | $(RUN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate - --output-file requirements-uv.lock
 	$(RUN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--extra sklearn --extra lightgbm --extra onnx --extra mlflow --extra arrow --group dev \
+		--extra sklearn --extra lightgbm --extra onnx --extra mlflow --extra arrow \
+		--extra s3 --extra azure --extra http --extra sql --extra delta --group dev \
 		pyproject.toml --output-file requirements.lock
 
 clean:

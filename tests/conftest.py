@@ -8,3 +8,6 @@ import signal
 # in every child: tests of what the signals do would wait in vain.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# Fixtures of real services, each started by the first test that asks for it.
+pytest_plugins = ["support.postgres", "support.object_store", "support.azurite"]
