@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Protocol
 
+from penstock.kit import frames
 from penstock.runtimes.realtime import dispatch, messages
 from penstock.runtimes.realtime.progress import RECALLED, STARTED, Progress
 
@@ -28,7 +29,7 @@ class WorkerConnection(asyncio.Protocol):
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._reader = messages.FrameReader()
+        self._reader = frames.FrameReader()
         self._link: dispatch.Link | None = None
         self._progress: Progress | None = None
         self._transport: Any = None
@@ -59,7 +60,7 @@ class WorkerConnection(asyncio.Protocol):
             pid=about["pid"],
             batches=about["batches"],
             send=self._send,
-            retire=lambda: self._transport.write(messages.frame(messages.RETIRE)),
+            retire=lambda: self._transport.write(frames.frame(messages.RETIRE)),
             started=self._started,
             recall=self._recall,
         )

@@ -18,15 +18,14 @@ Runs in workers too: Python 3.8, standard library only.
 from __future__ import annotations
 
 import json
-import socket
 import struct
 from typing import Any, Iterable, Sequence
 
+from penstock.kit import frames
 from penstock.scoring.interface import Reply, Request
 
 HELLO, BATCH, REPLIES, RETIRE = 1, 2, 3, 4
 
-PREFIX = struct.Struct("<IB")
 COUNT = struct.Struct("<I")
 REQUEST = struct.Struct("<dII")
 REPLY = struct.Struct("<HII")
@@ -36,17 +35,10 @@ SKIPPED = 0
 
 JSON_HEAD = b"content-type: application/json\r\n"
 
-_CHUNK = 256 * 1024
-
-
-def frame(kind: int, payload: bytes = b"") -> bytes:
-    """One whole frame."""
-    return PREFIX.pack(len(payload), kind) + payload
-
 
 def hello(about: dict[str, Any]) -> bytes:
     """The frame with which a worker introduces itself."""
-    return frame(HELLO, json.dumps(about).encode())
+    return frames.frame(HELLO, json.dumps(about).encode())
 
 
 def meta_of(method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -107,7 +99,7 @@ def batch(items: Sequence[tuple[float, bytes, bytes]]) -> bytes:
             blobs.append(meta)
         blobs.append(body)
         size += len(meta) + len(body)
-    return b"".join([PREFIX.pack(size, BATCH), *records, *blobs])
+    return b"".join([frames.PREFIX.pack(size, BATCH), *records, *blobs])
 
 
 def read_batch(payload: bytes) -> list[tuple[float, Request]]:
@@ -139,7 +131,7 @@ def replies(answers: Sequence[Reply | None]) -> bytes:
         blobs.append(head)
         blobs.append(body)
         size += len(head) + len(body)
-    return b"".join([PREFIX.pack(size, REPLIES), *records, *blobs])
+    return b"".join([frames.PREFIX.pack(size, REPLIES), *records, *blobs])
 
 
 def read_replies(payload: bytes) -> list[tuple[int, bytes, bytes]]:
@@ -153,65 +145,3 @@ def read_replies(payload: bytes) -> list[tuple[int, bytes, bytes]]:
         found.append((status, payload[at:body_at], payload[body_at:end]))
         at = end
     return found
-
-
-class FrameReader:
-    """Cuts a byte stream into frames. Feed it what arrives; take what is whole."""
-
-    __slots__ = ("_missing", "_parts")
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._missing = 0
-
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """``(kind, payload)`` of each frame that `data` completes."""
-        if self._parts:
-            # A frame of many megabytes comes in many parts: join them once, not at every part.
-            self._parts.append(data)
-            self._missing -= len(data)
-            if self._missing > 0:
-                return []
-            data = b"".join(self._parts)
-            self._parts = []
-        frames = []
-        at = 0
-        total = len(data)
-        self._missing = PREFIX.size
-        while total - at >= PREFIX.size:
-            size, kind = PREFIX.unpack_from(data, at)
-            end = at + PREFIX.size + size
-            if end > total:
-                self._missing = end - at
-                break
-            frames.append((kind, data[at + PREFIX.size : end]))
-            at = end
-            self._missing = PREFIX.size
-        if at < total:
-            self._missing -= total - at
-            self._parts.append(data[at:] if at else data)
-        return frames
-
-
-class FrameSocket:
-    """Frames over a blocking socket; the worker's end."""
-
-    __slots__ = ("_reader", "_ready", "_socket")
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
-        self._reader = FrameReader()
-        self._ready: list[tuple[int, bytes]] = []
-
-    def receive(self) -> tuple[int, bytes]:
-        """The next ``(kind, payload)``; waits for it. Raises EOFError when the peer has gone."""
-        while not self._ready:
-            data = self._socket.recv(_CHUNK)
-            if not data:
-                raise EOFError("the gateway closed the connection")
-            self._ready = self._reader.feed(data)
-        return self._ready.pop(0)
-
-    def send(self, data: bytes) -> None:
-        """Send one whole frame. Raises OSError when the peer has gone."""
-        self._socket.sendall(data)

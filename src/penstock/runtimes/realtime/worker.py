@@ -17,7 +17,7 @@ import time
 import traceback
 from typing import Any, Callable
 
-from penstock.kit import context
+from penstock.kit import context, frames
 from penstock.runtimes.realtime import messages
 from penstock.runtimes.realtime.progress import RECALLED, STARTED, Progress
 from penstock.scoring.interface import Reply, Request, Scorer
@@ -57,7 +57,7 @@ class Worker:
                 time.sleep(RECONNECT_EVERY_S)
                 continue
             try:
-                if self._serve(messages.FrameSocket(sock)):
+                if self._serve(frames.FrameSocket(sock)):
                     self._scorer.close()
                     return
             except (EOFError, OSError):
@@ -67,24 +67,24 @@ class Worker:
                 sock.close()
                 self._drop_progress()
 
-    def _serve(self, frames: messages.FrameSocket) -> bool:
+    def _serve(self, link: frames.FrameSocket) -> bool:
         """Serve one connection; True when told to retire."""
         path = os.path.join(os.path.dirname(self._gateway), f"progress-{os.getpid()}-{time.monotonic_ns()}")
         self._progress = Progress(path, create=True)
         self._frame = 0
-        frames.send(
+        link.send(
             messages.hello(dict(self._about, pid=os.getpid(), progress=path, batches=self._scorer.batches))
         )
         score = self._score_together if self._scorer.batches else self._score_apart
         while True:
-            kind, payload = frames.receive()
+            kind, payload = link.receive()
             if kind == messages.RETIRE:
                 return True
             if kind == messages.BATCH:
                 self._frame += 1
-                score(frames, payload)
+                score(link, payload)
 
-    def _score_together(self, frames: messages.FrameSocket, payload: bytes) -> None:
+    def _score_together(self, link: frames.FrameSocket, payload: bytes) -> None:
         items = messages.read_batch(payload)
         now = time.monotonic()
         live = [request for deadline, request in items if deadline > now]
@@ -92,9 +92,9 @@ class Worker:
         if len(live) != len(items):
             scored = iter(answers)
             answers = [next(scored) if deadline > now else None for deadline, _ in items]
-        self._send(frames, answers)
+        self._send(link, answers)
 
-    def _score_apart(self, frames: messages.FrameSocket, payload: bytes) -> None:
+    def _score_apart(self, link: frames.FrameSocket, payload: bytes) -> None:
         assert self._progress is not None
         items = messages.read_batch(payload)
         words = self._progress.words
@@ -116,18 +116,18 @@ class Worker:
             pending.extend(self._answer([request]))
             began, now = now, clock()
             if index < last and (now - began > FLUSH_SLOW_S or now - flushed > FLUSH_AFTER_S):
-                self._send(frames, pending)
+                self._send(link, pending)
                 pending = []
                 flushed = now
         context.request_id = ""
-        self._send(frames, pending)
+        self._send(link, pending)
 
-    def _send(self, frames: messages.FrameSocket, answers: list[Reply | None]) -> None:
+    def _send(self, link: frames.FrameSocket, answers: list[Reply | None]) -> None:
         if os.getpid() != self._pid:
             # A script has forked and let the child return from `run`: one of the two may answer.
             sys.stdout.flush()
             os._exit(0)
-        frames.send(messages.replies(answers))
+        link.send(messages.replies(answers))
 
     def _answer(self, requests: list[Request]) -> list[Reply]:
         if not requests:

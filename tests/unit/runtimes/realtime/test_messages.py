@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.kit import frames
 from penstock.runtimes.realtime import messages
 from penstock.scoring.interface import Reply
 
@@ -13,15 +14,15 @@ token = st.text("abcdefXYZ-", min_size=1, max_size=10)
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.binary(max_size=60)), max_size=8), st.data())
-def test_frames_survive_any_cut(frames: list[tuple[int, bytes]], data: st.DataObject) -> None:
-    stream = b"".join(messages.frame(kind, payload) for kind, payload in frames)
-    reader = messages.FrameReader()
+def test_frames_survive_any_cut(sent: list[tuple[int, bytes]], data: st.DataObject) -> None:
+    stream = b"".join(frames.frame(kind, payload) for kind, payload in sent)
+    reader = frames.FrameReader()
     found = []
     while stream:
         size = data.draw(st.integers(1, len(stream)))
         found += reader.feed(stream[:size])
         stream = stream[size:]
-    assert found == frames
+    assert found == sent
 
 
 @given(
@@ -46,7 +47,7 @@ def test_a_batch_is_read_as_it_was_written(items: list) -> None:
                 [(k.encode(), v.encode("latin-1")) for k, v in headers],
             )
         written.append((deadline, meta, body))
-    [(kind, payload)] = messages.FrameReader().feed(messages.batch(written))
+    [(kind, payload)] = frames.FrameReader().feed(messages.batch(written))
     assert kind == messages.BATCH
     read = messages.read_batch(payload)
     assert [(deadline, request.body) for deadline, request in read] == [(d, b) for d, b, _ in items]
@@ -64,7 +65,7 @@ def test_a_batch_is_read_as_it_was_written(items: list) -> None:
 )
 def test_replies_are_read_as_they_were_written(answers: list) -> None:
     written = [None if a is None else Reply(a[1], status=a[0], headers=[("x-note", a[2])]) for a in answers]
-    [(kind, payload)] = messages.FrameReader().feed(messages.replies(written))
+    [(kind, payload)] = frames.FrameReader().feed(messages.replies(written))
     assert kind == messages.REPLIES
     read = messages.read_replies(payload)
     assert [(status, body) for status, _, body in read] == [(0, b"") if a is None else a[:2] for a in answers]
