@@ -11,6 +11,7 @@
     │   └── ScriptError         the scoring script: import, missing function, failed init
     ├── DataError               input data of a batch job; names file, line, row or column
     ├── OutputError             the place for results: taken, missing, full, not writable
+    ├── ScriptRunError          a scoring script's run() failed for one mini-batch
     ├── JobError                a batch job that failed, or cannot be started or resumed
     └── InputError              a request whose content is wrong; never the server's fault
         ├── MalformedInput      cannot be parsed at all
@@ -93,6 +94,15 @@ class OutputError(PenstockError):
 
 class JobError(PenstockError):
     """A batch job that failed, or that cannot be started or resumed. `detail` is the first real traceback."""
+
+    def __init__(self, message: str, *, detail: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.detail = detail
+
+
+class ScriptRunError(PenstockError):
+    """A batch scoring script's ``run`` raised, or returned what cannot be used. `detail` is the script's own
+    traceback, empty where nothing was raised."""
 
     def __init__(self, message: str, *, detail: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from penstock import errors
+from penstock.bundle.batch import BatchSettings, Output
 from penstock.bundle.manifest import Manifest
-from penstock.scoring.interface import Scorer
+from penstock.scoring.interface import BatchScorer, Scorer
 
 
 def open_scorer(manifest: Manifest) -> Scorer:
@@ -35,3 +37,26 @@ def open_scorer(manifest: Manifest) -> Scorer:
         prefix=os.environ.get("SERVICE_PATH_PREFIX", ""),
     )
     return model.ModelScorer(loaded, service)
+
+
+def open_batch_scorer(
+    manifest: Manifest, settings: BatchSettings, output: Output, schema: Any
+) -> BatchScorer:
+    """Load what `manifest` names for a batch job: its scoring script where it has one, else its model.
+
+    `schema` is the input's ``pyarrow.Schema``, or None where files are handed over. Raises ModelError or
+    ScriptError, which say what failed and what to try.
+    """
+    if manifest.code is not None:
+        from penstock.scoring.scripts import batch as script
+
+        return script.open_batch_script(manifest, settings)
+    if manifest.model is None:
+        raise errors.ModelError(
+            f"deployment {manifest.name!r} names neither a model nor a scoring script",
+            hint="Give a model file or folder, or a code directory with a scoring script.",
+        )
+    from penstock.scoring.models import batch as model
+
+    scorer: BatchScorer = model.open_batch_model(manifest, settings, output, schema)
+    return scorer

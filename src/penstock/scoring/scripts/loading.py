@@ -13,7 +13,7 @@ import os
 import sys
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Callable
+from typing import Any, Callable, Protocol
 
 from penstock import errors
 from penstock.scoring.scripts import failures
@@ -44,11 +44,37 @@ class Script:
     wants_request_headers: bool
 
 
+class Initialised(Protocol):
+    """What `run_init` asks of a script, whatever its contract."""
+
+    @property
+    def path(self) -> str:
+        """The script's file, absolute."""
+
+    @property
+    def init(self) -> Callable[[], Any]:
+        """Called once."""
+
+
 def load_script(code_directory: str, script: str, settings: ScriptSettings) -> Script:
     """Import `script` (relative to `code_directory`, or ``main.py`` when empty) and check its functions.
 
-    Puts the code directory on ``sys.path`` and makes it the working directory. Raises `ScriptError` with
-    stage ``import`` or ``function``.
+    As `import_script`; raises `ScriptError` with stage ``function`` too.
+    """
+    path, module = import_script(code_directory, script, settings)
+    return _check(path, module)
+
+
+def import_script(
+    code_directory: str,
+    script: str,
+    settings: ScriptSettings,
+    name_for: Callable[[str], str] = lambda path: MODULE_NAME,
+) -> tuple[str, ModuleType]:
+    """The path and the module of `script` (relative to `code_directory`, or ``main.py`` when empty).
+
+    Puts the code directory on ``sys.path`` and makes it the working directory. `name_for` says what the module
+    of a path is called, once the path is extended. Raises `ScriptError` with stage ``import``.
     """
     path = os.path.join(code_directory, script or "main.py")
     if not os.path.isfile(path):
@@ -62,13 +88,13 @@ def load_script(code_directory: str, script: str, settings: ScriptSettings) -> S
     _extend_path(code_directory, os.path.dirname(path), settings.source_directory)
     try:
         os.chdir(code_directory)
-        module = _import(path, script)
+        module = _import(path, script, name_for)
     except BaseException as error:
         raise _failure(error, "cannot be imported", "import", path, code_directory, settings) from error
-    return _check(path, module)
+    return path, module
 
 
-def run_init(script: Script, code_directory: str, settings: ScriptSettings) -> None:
+def run_init(script: Initialised, code_directory: str, settings: ScriptSettings) -> None:
     """Call ``init()``. Raises `ScriptError` with stage ``init`` and the model directory's listing."""
     try:
         script.init()
@@ -112,20 +138,21 @@ def _extend_path(code_directory: str, script_directory: str, source_directory: s
             sys.path.append(extra)
 
 
-def _import(path: str, script: str) -> ModuleType:
+def _import(path: str, script: str, name_for: Callable[[str], str]) -> ModuleType:
     importlib.invalidate_caches()
     _forget_previous()
     if not script:
         return importlib.import_module("main")
+    name = name_for(path)
     # Search locations make the script a package, so that `from .features import ...` finds its neighbours.
     spec = importlib.util.spec_from_file_location(
-        MODULE_NAME, path, submodule_search_locations=[os.path.dirname(path)]
+        name, path, submodule_search_locations=[os.path.dirname(path)]
     )
     if spec is None or spec.loader is None:
         raise ImportError(f"not a Python file: {path}")
     module = importlib.util.module_from_spec(spec)
     # Dataclasses and pickles look their module up by name.
-    sys.modules[MODULE_NAME] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
