@@ -85,7 +85,22 @@ class ScriptError(StartError):
 
 
 class DataError(PenstockError):
-    """Input data that cannot be used: a file, line, row, column or value, named in the message."""
+    """Input data that cannot be used: a file, line, row, column or value, named in the message.
+
+    `file` as people see it, `line` counted from 1 in it (0: none, or not a text), `row` counted from 0 in the
+    cut that was read (-1: no single row is at fault), `column` by name (empty: no single one).
+    """
+
+    def __init__(
+        self, message: str, *, file: str = "", line: int = 0, row: int = -1, column: str = "", hint: str = ""
+    ) -> None:
+        where = ":".join(part for part in (file, str(line) if line else "") if part)
+        named = f"column {column!r}" if column else ""
+        super().__init__(": ".join(part for part in (where, named, message) if part), hint=hint)
+        self.file = file
+        self.line = line
+        self.row = row
+        self.column = column
 
 
 class OutputError(PenstockError):
