@@ -123,6 +123,9 @@ class BatchSettings:
     script, a list of local paths)."""
     method: str = ""
     """The model's method, ``predict_proba``; empty: its first."""
+    input_columns: tuple[str, ...] = ()
+    """The input's columns that the model takes, in its order; none: those of its names, or where it has none
+    all numeric columns, if they are as many as it takes."""
     max_retries: int = 3
     """How often a call is repeated that fails, dies or overstays. A model's own error is never repeated: the
     same rows would fail again."""

@@ -56,6 +56,7 @@ def adopt(booster: Any, *, name: str, notes: tuple[str, ...] = ()) -> LoadedMode
         score=score,
         notes=notes,
         accepts_array=signature.layout == "table" and all(field.dtype == "float64" for field in fields),
+        takes_any_float=True,
     )
 
 

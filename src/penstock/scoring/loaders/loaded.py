@@ -33,6 +33,9 @@ class LoadedModel:
     accepts_array: bool = False
     """The layout is ``table``, yet `call` takes a float ndarray ``(rows, columns)`` in signature order too,
     with the same answer and no warning. It saves building a DataFrame, which costs more than most models."""
+    takes_any_float: bool = False
+    """A ``float64`` among the inputs only says that it is a number: arrays of float32 are taken as they are. False
+    where the dtype was written down by somebody or is the graph's own."""
     version: str = ""
     """The version under which it was registered; empty: none."""
     params: tuple[Field, ...] = ()

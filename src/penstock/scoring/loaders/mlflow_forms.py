@@ -27,6 +27,7 @@ def dressed(inner: LoadedModel, outer: Signature) -> LoadedModel:
         # A dtype that nobody can make up, or no pandas.
         with contextlib.suppress(ValueError, ImportError):
             signature = replace(signature, sample=probing.sample_of(probing.rows(signature, 1)))
+    inner = replace(inner, takes_any_float=False)
     if turn is None:
         return replace(inner, signature=signature, accepts_array=accepts_array)
     change = turn

@@ -83,6 +83,7 @@ def adopt(
     if estimators.library(loaded) == "xgboost" and hasattr(loaded, "get_booster"):
         notes += xgboost_boosters.code_notes(loaded.get_booster())
     signature = estimator_inputs.signature(loaded)
+    takes_any_float = signature.layout != "unknown"
     if signature.layout == "unknown" and sample_input:
         signature = samples.signature(sample_input)
     accepts_array = False
@@ -103,6 +104,7 @@ def adopt(
         score=score,
         notes=notes,
         accepts_array=accepts_array,
+        takes_any_float=takes_any_float,
     )
 
 

@@ -46,6 +46,7 @@ def adopt(booster: Any, *, name: str, notes: tuple[str, ...] = ()) -> LoadedMode
         score=scorer,
         notes=notes,
         accepts_array=signature.layout == "table" and all(field.dtype == "float64" for field in fields),
+        takes_any_float=True,
     )
 
 

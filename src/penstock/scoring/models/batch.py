@@ -1,0 +1,111 @@
+"""The BatchScorer of a loaded model: Arrow tables in, one call on the model each, Arrow tables out.
+
+What the job's input lacks for the model is told when the scorer is opened, before any work. Runs in workers:
+Python 3.8; pyarrow inside the functions.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import Any
+
+from penstock import errors
+from penstock.bundle.batch import BatchSettings, Output
+from penstock.bundle.manifest import Manifest
+from penstock.scoring import statuses
+from penstock.scoring.codecs import values
+from penstock.scoring.interface import Scored
+from penstock.scoring.loaders import loading
+from penstock.scoring.loaders.loaded import LoadedModel
+from penstock.scoring.models import batch_inputs, batch_predictions
+
+
+def open_batch_model(
+    manifest: Manifest, settings: BatchSettings, output: Output, schema: Any
+) -> ModelBatchScorer:
+    """Load the model that `manifest` names and fit it to the job's input, of the Arrow `schema`.
+
+    Raises ModelError (not loadable, no such method) and SchemaMismatch (missing columns, columns of other types,
+    prediction columns that the model does not give).
+    """
+    if manifest.model is None:
+        raise errors.ModelError(f"deployment {manifest.name!r} names no model")
+    model = loading.load_model(manifest.model, sample_input=manifest.sample_input)
+    return ModelBatchScorer(model, settings, output, schema)
+
+
+class ModelBatchScorer:
+    """See `penstock.scoring.interface.BatchScorer`."""
+
+    def __init__(self, model: LoadedModel, settings: BatchSettings, output: Output, schema: Any) -> None:
+        """`schema` is the Arrow schema of the job's input. Raises as `open_batch_model`."""
+        self._model = model
+        self._method = settings.method or model.methods[0]
+        if self._method not in model.methods:
+            raise errors.ModelError(
+                f"the model has no method {self._method!r}",
+                hint=f"It has {values.listed(model.methods, most=40)}.",
+            )
+        self._inputs = batch_inputs.fit(model, schema, settings.input_columns)
+        self._predictions = batch_predictions.Predictions(model.signature, self._method, output)
+
+    @property
+    def takes(self) -> str:
+        """``arrow``."""
+        return "arrow"
+
+    @property
+    def fork_safe(self) -> bool:
+        """See `Model.fork_safe`."""
+        return self._model.fork_safe
+
+    @property
+    def row_independent(self) -> bool:
+        """Whether rows may be scored in calls of any size with the same answers. Where it is false a call should
+        get a whole mini-batch."""
+        return self._model.row_independent
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The input columns that scoring needs, in the model's order."""
+        return self._inputs.columns
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What loading the model had to say."""
+        return self._model.notes
+
+    def score(self, data: Any) -> Scored:
+        """Score `data`, an Arrow table of at least one row. Raises InputError for values that the model does not
+        take, JobError for an answer that cannot be used, and what the model's library raises of itself."""
+        prepared = self._inputs.take(data)
+        try:
+            result = self._model.call(self._method, prepared, {})
+        except errors.PenstockError:
+            raise
+        except Exception as error:
+            if statuses.is_refusal(error, is_input_known=self._is_known()):
+                raise errors.InputError(
+                    f"the model refused its input: {self._method}: {_told(error)}"
+                ) from error
+            raise
+        content = self._predictions.table(result, data.num_rows)
+        return Scored(content, content.num_rows)
+
+    def close(self) -> None:
+        """Nothing is held that the end of the process does not free."""
+
+    def _is_known(self) -> bool:
+        signature = self._model.signature
+        return signature.layout != "unknown" and all(
+            size != -1 for field in signature.inputs for size in field.shape[1:]
+        )
+
+
+def _told(error: BaseException) -> str:
+    """``ValueError: Input X contains NaN. (validation.py:186)``: what it says, and where it was raised."""
+    lines = [line for line in str(error).splitlines() if line.strip()] or [""]
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {lines[0]}{place}"

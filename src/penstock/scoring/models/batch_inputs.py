@@ -1,0 +1,334 @@
+"""What a model takes of a job's columns: decided once from the input's schema, before any work, then made for
+every call.
+
+Models that know names get columns by name, whatever else the input holds; models that know only how many they
+take get columns by position, where that is plain. Runs in workers: Python 3.8; pyarrow and NumPy inside the
+functions.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, Callable, Sequence
+
+from penstock import errors
+from penstock.scoring import tables
+from penstock.scoring.codecs import arrays, values
+from penstock.scoring.interface import Field
+from penstock.scoring.loaders.loaded import LoadedModel
+from penstock.scoring.models import batch_columns, batch_matrix
+
+_MOST_TOLD = 100
+
+Take = Callable[[Any], Any]
+"""An Arrow table to what `Model.call` takes."""
+
+
+class Inputs:
+    """`columns` are the input's columns that a call needs, in order; `take` makes the model's data of a table
+    that has them."""
+
+    def __init__(self, columns: Sequence[str], take: Take) -> None:
+        self.columns = tuple(columns)
+        self.take = take
+
+
+def fit(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
+    """How `model` is fed from an input of the Arrow schema `found`. `chosen` are the columns that the user named
+    for it (``input_columns``), or none. Raises SchemaMismatch, which names all columns that are missing or of a
+    type that the model cannot take."""
+    _check_chosen(chosen, found)
+    layout = model.signature.layout
+    if layout == "table":
+        return _table(model, found, chosen)
+    if layout == "tensors":
+        return _tensors(model, found, chosen)
+    if layout == "array":
+        return _array(model, found, chosen)
+    return _unknown(found, chosen)
+
+
+def _check_chosen(chosen: Sequence[str], found: Any) -> None:
+    missing = [name for name in chosen if name not in found.names]
+    if missing:
+        raise errors.SchemaMismatch(
+            f"the input has no column{_plural(missing)} {_near(missing, found.names)}; "
+            f"it has {values.listed(found.names, most=40)}",
+            field=missing[0],
+            hint="--input-columns names columns of the input.",
+        )
+    _check_repeated(chosen, chosen)
+
+
+def _check_repeated(needed: Sequence[str], names: Sequence[str]) -> None:
+    repeated = sorted({name for name in needed if list(names).count(name) > 1})
+    if repeated:
+        raise errors.SchemaMismatch(
+            f"columns named twice: {values.listed(repeated, most=_MOST_TOLD)}", field=repeated[0]
+        )
+
+
+# Tables: by name
+
+
+def _table(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
+    names, fields = _by_name(model, found, chosen, "column")
+    _check_types(names, fields, found)
+    is_whole = len(fields) == len(model.signature.inputs)
+    if is_whole and model.accepts_array:
+        return Inputs(names, _matrix(model, names, fields, found))
+
+    def take(table: Any) -> Any:
+        columns = {
+            field.name: batch_columns.convert(table.column(name), field) for name, field in zip(names, fields)
+        }
+        known = {
+            field.name: field.categories
+            for field in fields
+            if field.dtype == "category" and field.categories is not None
+        }
+        return tables.Table(columns, table.num_rows, known).to_frame()
+
+    return Inputs(names, take)
+
+
+def _by_name(
+    model: LoadedModel, found: Any, chosen: Sequence[str], what: str
+) -> tuple[list[str], list[Field]]:
+    """The columns for the model's named inputs, and those inputs; optional ones that are not there are left out.
+    Columns that were chosen stand for the inputs by position, unless they are named as these are."""
+    fields = list(model.signature.inputs)
+    known = [field.name for field in fields]
+    if chosen and not set(chosen) <= set(known):
+        if len(chosen) != len(fields):
+            raise errors.SchemaMismatch(
+                f"--input-columns names {len(chosen)} columns, the model takes {len(fields)}: "
+                f"{values.listed(known, most=40)}"
+            )
+        return list(chosen), fields
+    present = chosen or found.names
+    missing = [field.name for field in fields if field.required and field.name not in present]
+    if missing:
+        raise errors.SchemaMismatch(
+            f"the input lacks {len(missing)} of the {len(fields)} {what}s that the model takes: "
+            f"{_near(missing, found.names)}; it has {values.listed(found.names, most=40)}",
+            field=missing[0],
+            hint="Rename columns in the data, or say --input-columns with the input's columns in the model's "
+            f"order: {','.join(known[:40])}.",
+        )
+    given = [field for field in fields if field.name in present]
+    names = [field.name for field in given]
+    _check_repeated(names, found.names)
+    return names, given
+
+
+def _check_types(names: Sequence[str], fields: Sequence[Field], found: Any) -> None:
+    troubles = []
+    for name, field in zip(names, fields):
+        trouble = batch_columns.misfit(found.field(name).type, field)
+        if trouble:
+            troubles.append((name, f"column {name!r} {trouble}"))
+    if troubles:
+        told = "; ".join(text for _, text in troubles[:_MOST_TOLD])
+        raise errors.SchemaMismatch(
+            told,
+            field=troubles[0][0],
+            hint="Say the column's type where it was guessed from text (--column-type NAME=TYPE), or cast it in "
+            "the data.",
+        )
+
+
+def _near(missing: Sequence[str], present: Sequence[str]) -> str:
+    """``'age' (did you mean 'Age'?), 'city'``."""
+    folded = {name.lower(): name for name in present}
+    told = []
+    for name in missing[:_MOST_TOLD]:
+        near = difflib.get_close_matches(name.lower(), folded, n=1)
+        told.append(repr(name) + (f" (did you mean {folded[near[0]]!r}?)" if near else ""))
+    more = f" and {len(missing) - _MOST_TOLD} more" if len(missing) > _MOST_TOLD else ""
+    return ", ".join(told) + more
+
+
+def _plural(names: Sequence[Any]) -> str:
+    return "" if len(names) == 1 else "s"
+
+
+# Matrices: by position
+
+
+def _matrix(model: LoadedModel, names: Sequence[str], fields: Sequence[Field], found: Any) -> Take:
+    """Columns as one matrix of the dtype that the model wants: its own where that is written down, else that
+    which the columns share."""
+    dtypes = {field.dtype for field in fields}
+    dtype = dtypes.pop() if len(dtypes) == 1 else "float64"
+    if values.kind_of(dtype) != "float":
+        dtype = "float64"
+    if model.takes_any_float and {str(found.field(name).type) for name in names} == {"float"}:
+        dtype = "float32"
+    if all(values.kind_of(field.dtype) == "float" for field in fields):
+        return lambda table: batch_matrix.of(table, fields, names, dtype)
+
+    def take(table: Any) -> Any:
+        columns = {
+            field.name: batch_columns.convert(table.column(name), field) for name, field in zip(names, fields)
+        }
+        return tables.Table(columns, table.num_rows, {}).to_array()
+
+    return take
+
+
+def _array(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
+    field = model.signature.inputs[0]
+    kind = values.kind_of(field.dtype)
+    if len(field.shape) == 1:
+        return _single(field, found, chosen)
+    lists = [name for name in (chosen or found.names) if batch_columns.is_list(found.field(name).type)]
+    if len(field.shape) > 2 or (lists and len(chosen) == 1):
+        return _nested(field, found, chosen, lists)
+    width = field.shape[1]
+    if chosen:
+        names = list(chosen)
+        if width not in (-1, len(names)):
+            raise errors.SchemaMismatch(
+                f"--input-columns names {len(names)} columns, the model takes {width}"
+            )
+    else:
+        names = _by_position(field, found, lists)
+        if len(names) == 1 and names[0] in lists:
+            return _nested(field, found, names, lists)
+    _check_repeated(names, found.names)
+    fields = [Field(name, field.dtype, categories=field.categories) for name in names]
+    _check_types(names, fields, found)
+    if kind == "float":
+        return Inputs(names, _matrix(model, names, fields, found))
+
+    def take(table: Any) -> Any:
+        import numpy as np
+
+        columns = [batch_columns.convert(table.column(each.name), each) for each in fields]
+        if kind != "object":
+            return np.column_stack(columns)
+        whole = np.empty((table.num_rows, len(columns)), dtype=object)
+        for place, column in enumerate(columns):
+            whole[:, place] = column
+        return whole
+
+    return Inputs(names, take)
+
+
+def _by_position(field: Field, found: Any, lists: Sequence[str]) -> list[str]:
+    """The columns for a model without names, where there is but one way to choose them."""
+    width = field.shape[1]
+    candidates = [
+        each.name for each in found if _can_hold(each.type, field) and not batch_columns.is_list(each.type)
+    ]
+    if len(candidates) == width or (width == -1 and candidates):
+        return candidates
+    if not candidates and len(lists) == 1:
+        return list(lists)
+    what = "columns" if values.kind_of(field.dtype) == "object" else "numeric columns"
+    if values.kind_of(field.dtype) in ("str", "bytes", "datetime"):
+        what = f"columns of {field.dtype}"
+    shown = f": {values.listed(candidates, most=40)}" if candidates else ""
+    if width != -1 and len(candidates) > width:
+        raise errors.SchemaMismatch(
+            f"the model knows no column names, only that it takes {width} columns, and the input has "
+            f"{len(candidates)} {what}{shown}; which of them is not told",
+            hint="Say --input-columns with those that the model takes, in its order.",
+        )
+    raise errors.SchemaMismatch(
+        f"the model takes {width if width != -1 else 'numeric'} columns, the input has {len(candidates)} {what}"
+        f"{shown}; all of its columns: {_typed_names(found)}",
+        hint="Say the type of columns that were guessed from text, or score an input that has them all.",
+    )
+
+
+def _can_hold(kind: Any, field: Field) -> bool:
+    if values.kind_of(field.dtype) == "object":
+        return True
+    if values.kind_of(field.dtype) == "float":
+        return batch_columns.is_number(kind)
+    return not batch_columns.misfit(kind, field)
+
+
+def _typed_names(found: Any) -> str:
+    return ", ".join(f"{each.name!r} ({each.type})" for each in list(found)[:40])
+
+
+def _single(field: Field, found: Any, chosen: Sequence[str]) -> Inputs:
+    """One value a row: a text."""
+    if len(chosen) > 1:
+        raise errors.SchemaMismatch(f"--input-columns names {len(chosen)} columns, the model takes one")
+    candidates = list(chosen) or [each.name for each in found if _can_hold(each.type, field)]
+    if len(candidates) > 1 and field.name in candidates:
+        candidates = [field.name]
+    if len(candidates) != 1:
+        shown = f": {values.listed(candidates, most=40)}" if candidates else f": {_typed_names(found)}"
+        raise errors.SchemaMismatch(
+            f"the model takes one column ({values.expected(field)}), and the input has "
+            f"{len(candidates) or 'none'} that could be it{shown}",
+            hint="Say --input-columns with the one that the model takes.",
+        )
+    name = candidates[0]
+    _check_types([name], [field], found)
+    named = Field(name, field.dtype, categories=field.categories)
+    return Inputs([name], lambda table: batch_columns.convert(table.column(name), named))
+
+
+# Tensors: lists
+
+
+def _nested(field: Field, found: Any, chosen: Sequence[str], lists: Sequence[str]) -> Inputs:
+    """A row is a list in one column."""
+    candidates = list(chosen) or list(lists)
+    if len(candidates) > 1 and field.name in candidates:
+        candidates = [field.name]
+    if len(candidates) != 1 or candidates[0] not in lists:
+        raise errors.SchemaMismatch(
+            f"the model takes an array of shape {arrays.shape_text(field.shape)}: one column of lists, and "
+            f"the input has {_typed_names(found)}",
+            hint="Say --input-columns with the column that holds each row's values as a list.",
+        )
+    name = candidates[0]
+    _check_repeated([name], found.names)
+    return Inputs([name], lambda table: _tensor(table.column(name), name, field))
+
+
+def _tensors(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
+    names, fields = _by_name(model, found, chosen, "tensor")
+    flat = [(name, field) for name, field in zip(names, fields) if _is_flat(field)]
+    _check_types([name for name, _ in flat], [field for _, field in flat], found)
+
+    def take(table: Any) -> Any:
+        return {field.name: _tensor(table.column(name), name, field) for name, field in zip(names, fields)}
+
+    return Inputs(names, take)
+
+
+def _is_flat(field: Field) -> bool:
+    return len(field.shape) <= 1 or field.shape[1:] == (1,)
+
+
+def _tensor(column: Any, name: str, field: Field) -> Any:
+    """The lists of `column` as an ndarray of the shape of `field`."""
+    if _is_flat(field) and not batch_columns.is_list(column.type):
+        array = batch_columns.convert(column, Field(name, field.dtype))
+        return array.reshape(-1, 1) if len(field.shape) == 2 else array
+    return arrays.convert(column.to_pylist(), Field(name, field.dtype, field.shape), name=name)
+
+
+# Models that say nothing
+
+
+def _unknown(found: Any, chosen: Sequence[str]) -> Inputs:
+    names = list(chosen) or list(found.names)
+    _check_repeated(names, found.names)
+    lists = [name for name in names if batch_columns.is_list(found.field(name).type)]
+    if len(names) == 1 and lists:
+        return Inputs(names, lambda table: arrays.infer(table.column(names[0]).to_pylist()))
+
+    def take(table: Any) -> Any:
+        columns = {name: batch_columns.infer(table.column(name)) for name in names}
+        return tables.Table(columns, table.num_rows, {}).to_frame()
+
+    return Inputs(names, take)
