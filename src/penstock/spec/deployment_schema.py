@@ -18,14 +18,14 @@ Pairs = dict[str, Any]
 """Tags and properties: free text that is kept for people."""
 
 
-def _no_bool(value: object) -> object:
+def no_bool(value: object) -> object:
     """YAML's true would pass as 1."""
     if isinstance(value, bool):
         raise ValueError("must be a whole number")
     return value
 
 
-def _lower(value: object) -> object:
+def lower(value: object) -> object:
     """Azure ML compares its enumerations in any case, with or without underscores (TargetUtilization)."""
     if not isinstance(value, str):
         return value
@@ -49,18 +49,19 @@ def _switch(value: object) -> object:
     return value
 
 
-Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
-Milliseconds = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
-Seconds = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
-Percentage = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=100)]
-Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=1)]
+Count = Annotated[int, BeforeValidator(no_bool), Field(ge=1)]
+Milliseconds = Annotated[int, BeforeValidator(no_bool), Field(ge=1)]
+Seconds = Annotated[int, BeforeValidator(no_bool), Field(ge=1)]
+Percentage = Annotated[int, BeforeValidator(no_bool), Field(ge=1, le=100)]
+Share = Annotated[float, BeforeValidator(no_bool), Field(ge=0, le=1)]
 Version = Annotated[str, BeforeValidator(_text_of_number)]
 Quantity = Annotated[str, BeforeValidator(_text_of_number)]
 Variable = Annotated[str, BeforeValidator(_variable)]
 Switch = Annotated[StrictBool, BeforeValidator(_switch)]
 
 
-def _form(value: object) -> str:
+def form_of(value: object) -> str:
+    """The tag of a union of plain text and a mapping, so that a complaint is about the one that was written."""
     return "text" if isinstance(value, str) else "section"
 
 
@@ -79,7 +80,7 @@ class InlineModel(Section):
     version: Version | None = None
     path: str | None = None
     type: Annotated[
-        Literal["custom_model", "mlflow_model", "triton_model"] | None, BeforeValidator(_lower)
+        Literal["custom_model", "mlflow_model", "triton_model"] | None, BeforeValidator(lower)
     ] = None
     description: str | None = None
     flavors: Pairs | None = None
@@ -109,7 +110,7 @@ class Route(Section):
     """A path and port inside the container."""
 
     path: str
-    port: Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)]
+    port: Annotated[int, BeforeValidator(no_bool), Field(ge=1, le=65535)]
 
 
 class InferenceConfig(Section):
@@ -137,12 +138,12 @@ class InlineEnvironment(Section):
     build: Build | None = None
     conda_file: (
         Annotated[
-            Annotated[str, Tag("text")] | Annotated[dict[str, Any], Tag("section")], Discriminator(_form)
+            Annotated[str, Tag("text")] | Annotated[dict[str, Any], Tag("section")], Discriminator(form_of)
         ]
         | None
     ) = None
     inference_config: InferenceConfig | None = None
-    os_type: Annotated[Literal["linux", "windows"] | None, BeforeValidator(_lower)] = None
+    os_type: Annotated[Literal["linux", "windows"] | None, BeforeValidator(lower)] = None
     description: str | None = None
     tags: Pairs | None = None
     properties: Pairs | None = None
@@ -173,7 +174,7 @@ class RequestSettings(Section):
 
     request_timeout_ms: Milliseconds | None = None
     max_concurrent_requests_per_instance: Count | None = None
-    max_queue_wait_ms: Annotated[int, BeforeValidator(_no_bool), Field(ge=0)] | None = None
+    max_queue_wait_ms: Annotated[int, BeforeValidator(no_bool), Field(ge=0)] | None = None
 
 
 class Probe(Section):
@@ -189,7 +190,7 @@ class Probe(Section):
 class LivenessProbe(Probe):
     """As Kubernetes wants it: one success is enough."""
 
-    success_threshold: Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=1)] = 1
+    success_threshold: Annotated[int, BeforeValidator(no_bool), Field(ge=1, le=1)] = 1
 
 
 class ScaleSettings(Section):
@@ -200,8 +201,8 @@ class ScaleSettings(Section):
         "instance_count": "since CLI v2 it stands in the deployment itself",
     }
 
-    type: Annotated[Literal["default", "target_utilization"], BeforeValidator(_lower)]
-    min_instances: Annotated[int, BeforeValidator(_no_bool), Field(ge=0)] | None = None
+    type: Annotated[Literal["default", "target_utilization"], BeforeValidator(lower)]
+    min_instances: Annotated[int, BeforeValidator(no_bool), Field(ge=0)] | None = None
     max_instances: Count | None = None
     target_utilization_percentage: Percentage | None = None
     polling_interval: Seconds | None = None
@@ -238,7 +239,7 @@ class Collection(Section):
     enabled: Switch
     data: (
         Annotated[
-            Annotated[str, Tag("text")] | Annotated[CollectedData, Tag("section")], Discriminator(_form)
+            Annotated[str, Tag("text")] | Annotated[CollectedData, Tag("section")], Discriminator(form_of)
         ]
         | None
     ) = None
@@ -257,7 +258,7 @@ class DataCollector(Section):
     collections: dict[str, Collection] | None = None
     sampling_rate: Share | None = None
     rolling_rate: Annotated[
-        Literal["minute", "hour", "day", "month", "year"] | None, BeforeValidator(_lower)
+        Literal["minute", "hour", "day", "month", "year"] | None, BeforeValidator(lower)
     ] = None
     request_logging: RequestLogging | None = None
 
@@ -286,14 +287,16 @@ class OnlineDeployment(Section):
     tags: Pairs | None = None
     properties: Pairs | None = None
     model: (
-        Annotated[Annotated[str, Tag("text")] | Annotated[InlineModel, Tag("section")], Discriminator(_form)]
+        Annotated[
+            Annotated[str, Tag("text")] | Annotated[InlineModel, Tag("section")], Discriminator(form_of)
+        ]
         | None
     ) = None
     model_mount_path: str | None = None
     code_configuration: CodeConfiguration | None = None
     environment: (
         Annotated[
-            Annotated[str, Tag("text")] | Annotated[InlineEnvironment, Tag("section")], Discriminator(_form)
+            Annotated[str, Tag("text")] | Annotated[InlineEnvironment, Tag("section")], Discriminator(form_of)
         ]
         | None
     ) = None
@@ -319,10 +322,10 @@ class ManagedOnlineDeployment(OnlineDeployment):
         "resources": "only kubernetes deployments have it: write type: kubernetes",
     }
 
-    type: Annotated[Literal["managed"] | None, BeforeValidator(_lower)] = None
-    egress_public_network_access: Annotated[
-        Literal["enabled", "disabled"] | None, BeforeValidator(_lower)
-    ] = None
+    type: Annotated[Literal["managed"] | None, BeforeValidator(lower)] = None
+    egress_public_network_access: Annotated[Literal["enabled", "disabled"] | None, BeforeValidator(lower)] = (
+        None
+    )
     private_network_connection: Switch | None = None
 
 
@@ -335,5 +338,5 @@ class KubernetesOnlineDeployment(OnlineDeployment):
         "private_network_connection": "only managed deployments have it",
     }
 
-    type: Annotated[Literal["kubernetes"] | None, BeforeValidator(_lower)] = None
+    type: Annotated[Literal["kubernetes"] | None, BeforeValidator(lower)] = None
     resources: Resources | None = None

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from penstock.bundle.manifest import Code, ModelSource
+from penstock.bundle.manifest import ModelSource
 from penstock.spec import (
+    deployment_code,
     deployment_environments,
     deployment_models,
+    deployment_names,
+    deployment_variables,
     documents,
+    effects,
     kinds,
     limits,
-    placeholders,
     validation,
 )
 from penstock.spec.deployment_schema import (
@@ -27,7 +30,6 @@ from penstock.spec.deployment_schema import (
 )
 from penstock.spec.documents import Document
 from penstock.spec.drafts import Draft
-from penstock.spec.paths import absolute, neighbour
 
 REQUEST_TIMEOUT_MS = 5000
 """Azure ML's default, which a script may rely on to be cut off."""
@@ -69,7 +71,7 @@ def read(file: str, *, model_given: bool = False, environment_given: bool = Fals
     schema = KubernetesOnlineDeployment if kind == kinds.KUBERNETES else ManagedOnlineDeployment
     spec = validation.validated(document, schema)
     notes = [*spelling_notes, *_check_limits(document, spec, kind)]
-    code = _code(document, spec)
+    code = deployment_code.read(document, spec.code_configuration)
     model = None
     if spec.model is not None and not model_given:
         model = deployment_models.read(document, spec.model)
@@ -87,13 +89,13 @@ def read(file: str, *, model_given: bool = False, environment_given: bool = Fals
             hint="where the image brings model and server, run the image; else give the model with --model",
         )
     return Draft(
-        name=spec.name or absolute(file).stem,
+        name=deployment_names.name_of(document, spec.name),
         model=model,
         code=code,
-        variables=_variables(document, spec),
+        variables=deployment_variables.read(document, spec.environment_variables),
         environment=environment,
         settings=_settings(document, spec, kind),
-        notes=tuple(notes + list(_setting_notes(document, spec, kind)) + list(_effect_notes(document))),
+        notes=(*notes, *_setting_notes(document, spec, kind), *effects.notes(document, _WITHOUT_EFFECT)),
     )
 
 
@@ -120,12 +122,7 @@ def _respelt(document: Document) -> tuple[Document, list[str]]:
 
 def _check_limits(document: Document, spec: OnlineDeployment, kind: str) -> list[str]:
     """Raises SpecError for what Azure ML would refuse; returns notes on what does not matter here."""
-    if spec.name is not None:
-        problem = limits.name_problem(spec.name)
-        if problem:
-            raise document.error(
-                f"{problem}, found {spec.name!r}", "name", hint=placeholders.hint_for(spec.name)
-            )
+    notes = deployment_names.check(document, spec.name, spec.endpoint_name)
     longest = LONGEST_REQUEST_MS[kind]
     timeout = spec.request_settings.request_timeout_ms if spec.request_settings else None
     if timeout is not None and timeout > longest:
@@ -156,58 +153,7 @@ def _check_limits(document: Document, spec: OnlineDeployment, kind: str) -> list
             "limits",
             "memory",
         )
-    for name in spec.environment_variables or {}:
-        if not name or "=" in name or "\0" in name:
-            raise document.error("no variable can have this name", "environment_variables", name)
-    notes = [] if spec.name else [f"{document.file} has no name: the deployment is called after the file"]
-    if spec.endpoint_name is not None and limits.name_problem(spec.endpoint_name):
-        said = f"{document.file}:{document.line_of(('endpoint_name',))}: "
-        notes.append(
-            f"{said}endpoint_name {spec.endpoint_name!r} is a placeholder; that is no matter on one machine"
-            if placeholders.hint_for(spec.endpoint_name)
-            else f"{said}Azure ML would refuse the endpoint_name {spec.endpoint_name!r}; that is no matter here"
-        )
     return notes
-
-
-def _code(document: Document, spec: OnlineDeployment) -> Code | None:
-    configuration = spec.code_configuration
-    if configuration is None:
-        return None
-    said = configuration.code or "."
-    if "://" in said or said.startswith("azureml:"):
-        raise document.error(
-            f"{said} lies in Azure ML and cannot be fetched from here",
-            "code_configuration",
-            "code",
-            hint="download the code and write its path, or give --code and --script",
-        )
-    folder = absolute(said.removeprefix("file:"), document.folder)
-    if not folder.is_dir():
-        hint = placeholders.hint_for(said) or neighbour(folder)
-        raise document.error(f"no folder {folder}", "code_configuration", "code", hint=hint)
-    script = absolute(configuration.scoring_script, folder)
-    key = ("code_configuration", "scoring_script")
-    if script.suffix != ".py":
-        raise document.error(
-            f"must be a Python file, found {configuration.scoring_script!r}",
-            *key,
-            hint=placeholders.hint_for(configuration.scoring_script)
-            or "where the image brings a server for it, run the image",
-        )
-    if not script.is_relative_to(folder):
-        raise document.error(f"{configuration.scoring_script} lies outside of the code folder {folder}", *key)
-    if not script.is_file():
-        raise document.error(f"no file {script}", *key, hint=neighbour(script))
-    return Code(directory=str(folder), script=str(script.relative_to(folder)))
-
-
-def _variables(document: Document, spec: OnlineDeployment) -> dict[str, str]:
-    variables = dict(spec.environment_variables or {})
-    for name, value in variables.items():
-        if "\0" in value:
-            raise document.error("a variable cannot hold a NUL", "environment_variables", name)
-    return variables
 
 
 def _settings(document: Document, spec: OnlineDeployment, kind: str) -> dict[str, Any]:
@@ -282,19 +228,3 @@ def _setting_notes(document: Document, spec: OnlineDeployment, kind: str) -> Ite
             f"{document.file}: max_concurrent_requests_per_instance: about {in_flight} requests may be in flight, "
             "more get 429, as on Azure ML; --max-queue allows more to wait"
         )
-
-
-def _effect_notes(document: Document) -> Iterator[str]:
-    """One line that names every key without effect."""
-    named = [dotted for dotted in _WITHOUT_EFFECT if _stands(document.data, dotted)]
-    if named:
-        yield f"{document.file}: without effect on one machine: {', '.join(named)}"
-
-
-def _stands(data: object, dotted: str) -> bool:
-    if not isinstance(data, dict):
-        return False
-    if dotted in data:
-        return data[dotted] is not None
-    first, _, rest = dotted.partition(".")
-    return bool(rest) and _stands(data.get(first), rest)
