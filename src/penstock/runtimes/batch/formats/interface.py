@@ -7,10 +7,14 @@ pyarrow 14 or newer, imported inside the functions.
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Protocol, Sequence
+from typing import Any, Callable, Iterator, Optional, Protocol, Sequence
 
 from penstock.bundle.batch import ReadOptions
+from penstock.errors import DataError
 from penstock.runtimes.batch.plan import Cut
+
+Refuse = Optional[Callable[[DataError], None]]
+"""Takes the error of a row that cannot be read; `DataError.row` says which one of its cut."""
 
 
 class Format(Protocol):
@@ -25,14 +29,26 @@ class Format(Protocol):
         """`path` in cuts of about `size` bytes each, or, where `rows` is not 0, of a multiple of `rows` rows (the
         last may have fewer). Every row is in exactly one cut; an empty file has none. A cut may be larger
         where the format cannot be cut (a compressed text, a row group). Where `rows` is not 0 or counting costs
-        nothing, `Cut.rows` and `Cut.first_row` are known."""
+        nothing, `Cut.rows` and `Cut.first_row` are known. A file that is smaller than `size` may be one cut
+        that nobody has opened, `Cut.rows` unknown: planning reads no more than it must."""
 
     def batches(
-        self, path: str, cut: Cut, read: ReadOptions, *, schema: Any, columns: Sequence[str] | None, rows: int
+        self,
+        path: str,
+        cut: Cut,
+        read: ReadOptions,
+        *,
+        schema: Any,
+        columns: Sequence[str] | None,
+        rows: int,
+        refuse: Refuse = None,
     ) -> Iterator[Any]:
         """The rows of `cut`, in order, as ``pyarrow.RecordBatch`` of at most `rows` rows, on one thread, with
         bounded memory.
 
         `schema` is the job's; each batch has its types. `columns` are those wanted, in that order; None: all
         of `schema`. Raises DataError for a column that is missing or a value that is not of its type.
+
+        `refuse`: where a format can tell a row from its neighbours (texts), a row that cannot be read is handed
+        to it and left out, before the batch that would have held it; the rest is read on. None: it is raised.
         """
