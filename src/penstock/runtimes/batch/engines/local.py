@@ -1,0 +1,359 @@
+"""Workers on this machine: a nursery in the deployment's environment forks them, and they connect to a socket of
+ours. A worker that dies is replaced in milliseconds where the loaded model survives a fork.
+
+Serves the driver, and on each node of a cluster the agent there. One thread calls `events`; `order`, `replace`
+and `stop` may come from another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import penstock
+from penstock.bundle import launch as launching
+from penstock.kit import channels, frames, processes
+from penstock.runtimes import children
+from penstock.runtimes.batch import messages
+from penstock.runtimes.batch.engines.interface import Event
+
+USAGE_EVERY_S = 0.5
+END_S = 5.0
+"""How long workers that were told to retire may take for it, a script's ``shutdown()`` included."""
+YOUNG_S, YOUNG_DEATHS = 5.0, 5
+"""Nurseries that end this young, this many times in a row, cannot run here."""
+
+
+class _Worker:
+    """One connection: a worker's name, process and unread bytes."""
+
+    def __init__(self, name: str, sock: socket.socket) -> None:
+        self.name = name
+        self.sock = sock
+        self.reader = frames.FrameReader()
+        self.pid = 0
+        self.is_retiring = False
+        self.stopped_before = False
+
+
+class LocalEngine:
+    """See `penstock.runtimes.batch.engines.interface.Engine`.
+
+    `job_file` holds a `messages.Job`; `python` is the workers' interpreter, `variables` their environment,
+    `preload` as in `BatchSettings`. `prefix` goes before the names of workers.
+    """
+
+    def __init__(
+        self,
+        *,
+        job_file: str,
+        python: str,
+        variables: Mapping[str, str],
+        preload: str,
+        log_level: str,
+        prefix: str = "",
+    ) -> None:
+        self._job_file = job_file
+        self._python = python
+        self._variables = dict(variables)
+        self._preload = preload != "never"
+        self._log_level = log_level
+        self._prefix = prefix
+        self._selector = selectors.DefaultSelector()
+        self._lock = threading.RLock()
+        self._waiting: list[Event] = []
+        self._nursery: children.Child | None = None
+        self._nursery_ready = False
+        self._young_deaths = 0
+        self._desired = 0
+        self._asked = 0
+        self._loading: set[int] = set()
+        self._workers: dict[str, _Worker] = {}
+        self._retired: list[int] = []
+        self._ended: dict[int, str] = {}
+        self._named = 0
+        self._next_look = 0.0
+        # Unix sockets have short names: the job's own folder may lie too deep.
+        self._folder = tempfile.mkdtemp(prefix="penstock-")
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(Path(self._folder, "engine")))
+        self._listener.listen(128)
+        self._listener.setblocking(False)
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+
+    def start(self, workers: int) -> None:
+        """See `Engine.start`."""
+        self._desired = workers
+        self._start_nursery()
+
+    def events(self, timeout_s: float) -> Sequence[Event]:
+        """See `Engine.events`."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            with self._lock:
+                found, self._waiting = self._waiting, []
+            if found:
+                return found
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return ()
+            for key, _ in self._selector.select(min(left, USAGE_EVERY_S)):
+                if self._selector.get_map().get(key.fd) is key:
+                    key.data()
+            self._look()
+
+    def order(self, worker: str, order: Mapping[str, Any]) -> None:
+        """See `Engine.order`; `order` holds the ``frame``."""
+        found = self._workers.get(worker)
+        if found is not None:
+            with contextlib.suppress(OSError):
+                found.sock.sendall(order["frame"])
+
+    def replace(self, worker: str, *, kill: bool) -> None:
+        """See `Engine.replace`."""
+        found = self._workers.get(worker)
+        if found is None:
+            return
+        if kill:
+            processes.kill_group(found.pid)
+            return
+        found.is_retiring = True
+        with contextlib.suppress(OSError):
+            found.sock.sendall(frames.frame(messages.RETIRE))
+
+    def stop(self) -> None:
+        """See `Engine.stop`. Workers retire first, so that a script's ``shutdown()`` is called."""
+        self._desired = 0
+        for name in list(self._workers):
+            self.replace(name, kill=False)
+        deadline = time.monotonic() + END_S
+        while self._workers and time.monotonic() < deadline:
+            for key, _ in self._selector.select(0.1):
+                if self._selector.get_map().get(key.fd) is key:
+                    key.data()
+        for found in list(self._workers.values()):
+            processes.kill_group(found.pid)
+        if self._nursery is not None:
+            self._forget_nursery()
+        self._selector.close()
+        self._listener.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # The nursery
+
+    def _start_nursery(self) -> None:
+        argv = launching.worker_argv(
+            self._python, str(Path(penstock.__file__).parent), "penstock.runtimes.batch.nursery"
+        )
+        try:
+            child = children.Child(argv, variables=self._variables)
+        except OSError as error:
+            failure = {"stage": "environment", "message": f"cannot start {self._python}: {error.strerror}"}
+            self._tell("load-failed", "", failure={"detail": "", "hint": "", **failure})
+            return
+        self._nursery = child
+        self._nursery_ready = False
+        self._asked = 0
+        child.tell(
+            job=self._job_file,
+            engine=str(Path(self._folder, "engine")),
+            generation=0,
+            preload=self._preload,
+            log_level=self._log_level,
+        )
+        self._selector.register(child.channel.fileno(), selectors.EVENT_READ, lambda: self._on_nursery(child))
+        for pipe, stream in child.pipes:
+            os.set_blocking(pipe.fileno(), False)
+            lines = children.Lines(pipe, lambda text, stream=stream: self._on_output(text, stream))  # type: ignore[misc]
+            self._selector.register(
+                pipe, selectors.EVENT_READ, lambda pipe=pipe, lines=lines: self._read_pipe(pipe, lines)
+            )
+
+    def _read_pipe(self, pipe: Any, lines: children.Lines) -> None:
+        if not lines.read():
+            self._selector.unregister(pipe)
+            pipe.close()
+
+    def _on_output(self, text: str, stream: str) -> None:
+        self._tell("log", "", level="info", text=text, stream=stream)
+
+    def _on_nursery(self, child: children.Child) -> None:
+        while not child.is_forgotten:
+            try:
+                message = child.channel.receive()
+            except channels.ChannelClosedError:
+                self._nursery_ended(child)
+                return
+            if message is None:
+                return
+            self._on_nursery_event(message)
+
+    def _on_nursery_event(self, message: dict[str, Any]) -> None:
+        event = message.get("event")
+        if event == "log":
+            self._tell("log", self._name_of(message.get("pid", 0)), **message)
+        elif event == "ready":
+            self._nursery_ready = True
+            self._young_deaths = 0
+            self._spawn()
+        elif event == "unshareable":
+            self._preload = False
+            self._forget_nursery()
+            self._start_nursery()
+        elif event == "spawned":
+            self._asked = max(self._asked - 1, 0)
+            self._loading.add(message["pid"])
+        elif event == "not-spawned":
+            self._asked = max(self._asked - 1, 0)
+            self._tell("log", "", level="warning", text=f"no worker can be started: {message['reason']}")
+        elif event == "exited":
+            self._on_exit(message["pid"], children.how_it_ended(os.waitstatus_to_exitcode(message["status"])))
+        elif event == "load-failed":
+            self._tell("load-failed", "", failure=message["failure"])
+
+    def _spawn(self) -> None:
+        if self._nursery is None or not self._nursery_ready:
+            return
+        working = sum(1 for found in self._workers.values() if not found.is_retiring)
+        missing = self._desired - working - len(self._loading) - self._asked
+        for _ in range(missing):
+            self._nursery.tell(do="spawn")
+            self._asked += 1
+
+    def _nursery_ended(self, child: children.Child) -> None:
+        if self._nursery is not child:
+            return
+        young = time.monotonic() - child.since < YOUNG_S
+        code = child.process.poll()
+        self._forget_nursery()
+        # Nobody could reap or replace its workers: they end with it.
+        for found in list(self._workers.values()):
+            processes.kill_group(found.pid)
+        for pid in list(self._loading):
+            processes.kill_group(pid)
+        self._loading.clear()
+        if not self._desired:
+            return
+        self._young_deaths = self._young_deaths + 1 if young else 1
+        how = children.how_it_ended(code)
+        if self._young_deaths >= YOUNG_DEATHS:
+            failure = {"stage": "model", "message": f"the process that loads the model ends at once: {how}"}
+            self._tell("load-failed", "", failure={"detail": "", "hint": "see the log above", **failure})
+            return
+        self._tell("log", "", level="warning", text=f"the nursery ended ({how}); starting another")
+        self._start_nursery()
+
+    def _forget_nursery(self) -> None:
+        child, self._nursery = self._nursery, None
+        assert child is not None
+        self._nursery_ready = False
+        self._selector.unregister(child.channel.fileno())
+        child.end()
+        for pipe, _ in child.pipes:
+            if not pipe.closed and pipe in self._selector.get_map():
+                self._selector.get_key(pipe).data()
+                if not pipe.closed:
+                    self._selector.unregister(pipe)
+                    pipe.close()
+
+    # Workers
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            sock, _ = self._listener.accept()
+            self._named += 1
+            found = _Worker(f"{self._prefix}{self._named}", sock)
+            self._selector.register(sock, selectors.EVENT_READ, lambda: self._on_worker(found))
+
+    def _on_worker(self, found: _Worker) -> None:
+        try:
+            data = found.sock.recv(1 << 18)
+        except OSError:
+            data = b""
+        if not data:
+            self._closed(found)
+            return
+        for kind, payload in found.reader.feed(data):
+            content = json.loads(payload)
+            if kind == messages.HELLO:
+                found.pid = content.pop("pid")
+                self._loading.discard(found.pid)
+                self._workers[found.name] = found
+                self._tell("ready", found.name, pid=found.pid, **content)
+            elif kind == messages.AT:
+                number, phase, start, stop = content
+                self._tell("at", found.name, number=number, phase=phase, start=start, stop=stop)
+            elif kind == messages.DONE:
+                self._tell("done", found.name, **content)
+
+    def _closed(self, found: _Worker) -> None:
+        """Its socket is closed: it has ended, or is about to."""
+        self._selector.unregister(found.sock)
+        found.sock.close()
+        if self._workers.get(found.name) is not found:
+            return
+        how = self._ended.pop(found.pid, "")
+        if how or found.is_retiring:
+            self._gone(found, how)
+        else:
+            # How it ended, its nursery will say in a moment.
+            self._dying(found)
+
+    def _dying(self, found: _Worker) -> None:
+        processes.kill_group(found.pid)
+        if self._nursery is None:
+            self._gone(found, "its nursery ended")
+        else:
+            found.pid = -found.pid
+
+    def _on_exit(self, pid: int, how: str) -> None:
+        if pid in self._loading:
+            self._loading.discard(pid)
+            self._spawn()
+            return
+        for found in list(self._workers.values()):
+            if found.pid == -pid:
+                self._gone(found, how)
+                return
+            if found.pid == pid:
+                self._ended[pid] = how
+                return
+
+    def _gone(self, found: _Worker, how: str) -> None:
+        del self._workers[found.name]
+        self._tell("gone", found.name, how=how)
+        self._spawn()
+
+    def _look(self) -> None:
+        """Memory of the workers, and whether one was suspended."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + USAGE_EVERY_S
+        for found in list(self._workers.values()):
+            if found.pid < 0:
+                if self._nursery is None:
+                    self._gone(found, "its nursery ended")
+                continue
+            is_stopped = processes.is_stopped(found.pid)
+            if is_stopped and found.stopped_before:
+                processes.kill_group(found.pid)
+            found.stopped_before = is_stopped
+            self._tell("usage", found.name, resident=processes.resident_bytes(found.pid))
+
+    def _name_of(self, pid: int) -> str:
+        return next((found.name for found in self._workers.values() if abs(found.pid) == pid), "")
+
+    def _tell(self, kind: str, worker: str, **content: Any) -> None:
+        with self._lock:
+            self._waiting.append(Event(kind=kind, worker=worker, content=content))

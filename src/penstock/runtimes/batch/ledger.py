@@ -1,0 +1,206 @@
+"""The ledger of a batch job: the plan, every attempt, and the one outcome of each mini-batch.
+
+One SQLite file in the job's folder, written by one driver, who holds a lock beside it. Whoever is first to put
+an outcome of a mini-batch here has committed it; a second outcome of the same mini-batch is refused. Kills lose
+nothing that was said to be committed. A loss of power may lose the last seconds: staged results are checked
+against size and checksum before they are believed on a resume.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from penstock.errors import JobError
+from penstock.runtimes.batch import messages
+from penstock.runtimes.batch.messages import Outcome
+from penstock.runtimes.batch.plan import MiniBatch
+
+FILE, LOCK = "ledger.sqlite", "lock"
+
+_SCHEMA = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE mini_batches (number INTEGER PRIMARY KEY, size INTEGER NOT NULL, pieces TEXT NOT NULL);
+CREATE TABLE attempts (
+    number INTEGER NOT NULL, attempt INTEGER NOT NULL, worker TEXT NOT NULL, at REAL NOT NULL,
+    how TEXT NOT NULL, error TEXT NOT NULL
+);
+CREATE TABLE outcomes (number INTEGER PRIMARY KEY, failed INTEGER NOT NULL, outcome TEXT NOT NULL);
+CREATE INDEX failed_outcomes ON outcomes (number) WHERE failed > 0;
+"""
+
+PLAN_ROWS = 1000
+"""Mini-batches that are written to the plan at a time."""
+
+
+class Ledger:
+    """An open ledger. `seconds` is what it has cost so far."""
+
+    def __init__(self, folder: str) -> None:
+        """Open the ledger in `folder`, made if there is none. Raises JobError: somebody else works on this job,
+        or the file is damaged."""
+        self._lock = _locked(Path(folder, LOCK))
+        self.seconds = 0.0
+        try:
+            self._base = sqlite3.connect(Path(folder, FILE), isolation_level=None, check_same_thread=False)
+            self._base.execute("PRAGMA journal_mode=WAL")
+            self._base.execute("PRAGMA synchronous=NORMAL")
+            if not self._base.execute("SELECT 1 FROM sqlite_master").fetchone():
+                self._base.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
+        except sqlite3.Error as error:
+            os.close(self._lock)
+            raise JobError(
+                f"the ledger {folder}/{FILE} cannot be used: {error}", hint="start a new job"
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the file and of the lock."""
+        self._base.close()
+        os.close(self._lock)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written inside is kept whole or not at all."""
+        with self._timed():
+            self._base.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._base.execute("ROLLBACK")
+            raise
+        with self._timed():
+            self._base.execute("COMMIT")
+
+    # Facts
+
+    def fact(self, name: str, default: Any = None) -> Any:
+        """What was remembered under `name`."""
+        row = self._base.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return json.loads(row[0]) if row else default
+
+    def remember(self, **facts: Any) -> None:
+        """Keep JSON-able `facts`, each over what was there."""
+        rows = [(name, json.dumps(value)) for name, value in facts.items()]
+        self._base.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
+
+    # The plan
+
+    def write_plan(self, batches: Iterable[MiniBatch]) -> None:
+        """Keep the whole plan, read lazily; a plan that was begun before counts for nothing."""
+        with self.together():
+            self._base.execute("DELETE FROM mini_batches")
+            waiting: list[tuple[int, int, str]] = []
+            for batch in batches:
+                pieces = json.dumps([messages.piece_to_json(piece) for piece in batch.pieces])
+                waiting.append((batch.number, batch.size, pieces))
+                if len(waiting) >= PLAN_ROWS:
+                    self._base.executemany("INSERT INTO mini_batches VALUES (?, ?, ?)", waiting)
+                    waiting = []
+            self._base.executemany("INSERT INTO mini_batches VALUES (?, ?, ?)", waiting)
+
+    def planned(self) -> tuple[int, int]:
+        """How many mini-batches the plan has, and their bytes of input."""
+        count, size = self._base.execute(
+            "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM mini_batches"
+        ).fetchone()
+        return int(count), int(size)
+
+    def mini_batch(self, number: int) -> MiniBatch:
+        """The `number`-th mini-batch of the plan."""
+        row = self._base.execute("SELECT pieces FROM mini_batches WHERE number = ?", (number,)).fetchone()
+        pieces = tuple(messages.piece_from_json(piece) for piece in json.loads(row[0]))
+        return MiniBatch(number=number, pieces=pieces)
+
+    def size_of(self, number: int) -> int:
+        """Input bytes of a mini-batch."""
+        row = self._base.execute("SELECT size FROM mini_batches WHERE number = ?", (number,)).fetchone()
+        return int(row[0])
+
+    def open_numbers(self) -> Iterator[int]:
+        """Mini-batches without an outcome, in order."""
+        found = self._base.execute(
+            "SELECT number FROM mini_batches WHERE number NOT IN (SELECT number FROM outcomes) ORDER BY number"
+        )
+        for (number,) in found:
+            yield number
+
+    # Attempts and outcomes
+
+    def note_attempt(self, number: int, attempt: int, worker: str, how: str, error: str = "") -> None:
+        """An attempt that came to nothing: `how` in a word or two, `error` in full."""
+        with self._timed():
+            self._base.execute(
+                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?)",
+                (number, attempt, worker, time.time(), how, error),
+            )
+
+    def attempts(self) -> list[tuple[int, int, str, str]]:
+        """``(number, attempt, worker, how)`` of every attempt that came to nothing, in order."""
+        return self._base.execute(
+            "SELECT number, attempt, worker, how FROM attempts ORDER BY rowid"
+        ).fetchall()
+
+    def commit(self, outcome: Outcome) -> bool:
+        """Whether `outcome` is its mini-batch's first: then it counts from now on."""
+        with self._timed():
+            cursor = self._base.execute(
+                "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?)",
+                (outcome.number, outcome.failed, json.dumps(outcome.to_json())),
+            )
+        return cursor.rowcount == 1
+
+    def forget(self, number: int) -> None:
+        """Take an outcome back whose staged result turned out damaged, or that a resumed job shall try again."""
+        self._base.execute("DELETE FROM outcomes WHERE number = ?", (number,))
+
+    def outcomes(self, *, failed_only: bool = False) -> Iterator[Outcome]:
+        """The committed outcomes by number."""
+        condition = "WHERE failed > 0" if failed_only else ""
+        found = self._base.execute(f"SELECT outcome FROM outcomes {condition} ORDER BY number")  # noqa: S608
+        for (text,) in found:
+            yield Outcome(**json.loads(text))
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - began
+
+
+def exists(folder: str) -> bool:
+    """Whether there is a ledger in `folder`."""
+    return Path(folder, FILE).is_file()
+
+
+def is_held(folder: str) -> bool:
+    """Whether somebody works on the job in `folder` at this moment."""
+    try:
+        os.close(_locked(Path(folder, LOCK)))
+    except JobError:
+        return True
+    return False
+
+
+def _locked(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode() or "unknown"
+        os.close(descriptor)
+        raise JobError(
+            f"process {holder} is working on the job {path.parent.name} already",
+            hint="wait for it, or stop it",
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return descriptor

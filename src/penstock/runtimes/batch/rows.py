@@ -1,0 +1,111 @@
+"""The rows of a mini-batch as one stream of tables, cut where calls are to be cut.
+
+Pieces are read by their format, columns that a file does not hold (partitions) are added, the job's
+transformations are applied, and where each row came from is noted. Memory is bounded by the size of a call.
+Worker side: Python 3.8; pyarrow inside the functions.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Iterable, Iterator, Sequence
+
+from penstock.bundle.batch import ReadOptions
+from penstock.errors import DataError
+from penstock.runtimes.batch.formats import registry
+from penstock.runtimes.batch.plan import Piece
+
+FILE, ROW = "_file", "_row"
+"""Columns of the lineage, present while a mini-batch is on its way."""
+
+
+def stream(
+    pieces: Sequence[Piece], read: ReadOptions, *, schema: Any, columns: Sequence[str] | None, rows: int
+) -> Iterator[Any]:
+    """Every row of `pieces` in order, as tables of at most `rows` rows: `columns` (None: all of `schema`), then
+    `FILE` and `ROW`.
+
+    Raises DataError: a file that changed since it was planned, or what its format finds.
+    """
+    for piece in pieces:
+        _check_unchanged(piece)
+        wanted = None
+        if columns is not None:
+            wanted = [name for name in columns if name not in piece.file.constants]
+        module = registry.of(piece.file.format)
+        row = max(piece.cut.first_row, 0)
+        batches = module.batches(piece.path, piece.cut, read, schema=schema, columns=wanted, rows=rows)
+        for batch in batches:
+            yield _with_origin(batch, piece, row, schema, columns)
+            row += batch.num_rows
+        _check_unchanged(piece)
+
+
+def _with_origin(batch: Any, piece: Piece, row: int, schema: Any, columns: Sequence[str] | None) -> Any:
+    import pyarrow as pa
+
+    table = pa.Table.from_batches([batch])
+    count = batch.num_rows
+    for name, value in piece.file.constants.items():
+        if columns is None or name in columns:
+            kind = schema.field(name).type if schema is not None and name in schema.names else pa.string()
+            constant = pa.repeat(pa.scalar(value, pa.string()).cast(kind), count)
+            table = table.append_column(name, constant)
+    if columns is not None and table.column_names != list(columns):
+        table = table.select(list(columns))
+    table = table.append_column(FILE, pa.repeat(pa.scalar(piece.file.uri), count).dictionary_encode())
+    return table.append_column(ROW, pa.array(range(row, row + count), pa.int64()))
+
+
+def _check_unchanged(piece: Piece) -> None:
+    """A file that somebody writes while it is read would give rows of two states."""
+    if piece.file.fetch:
+        return
+    try:
+        status = os.stat(piece.path)
+    except OSError as error:
+        raise DataError(
+            f"{piece.file.uri} cannot be read any more: {error.strerror}",
+            hint="restore the file and resume the job, or start a new one",
+        ) from error
+    if status.st_size != piece.file.size or str(status.st_mtime_ns) != piece.file.stamp:
+        raise DataError(
+            f"{piece.file.uri} has changed since the job was planned",
+            hint="start a new job; write new data to new files, or move finished files into the input folder",
+        )
+
+
+def in_calls(tables: Iterable[Any], sizes: Iterator[int]) -> Iterator[Any]:
+    """The rows of `tables` again, in tables of exactly the sizes that `sizes` says; the last may have fewer.
+    Stops where `sizes` does not (it is asked for one more than is used)."""
+    import pyarrow as pa
+
+    waiting: list[Any] = []
+    held = 0
+    wanted = next(sizes)
+    for table in tables:
+        while table.num_rows:
+            take = min(wanted - held, table.num_rows)
+            waiting.append(table if take == table.num_rows else table.slice(0, take))
+            table = table.slice(take)
+            held += take
+            if held == wanted:
+                yield waiting[0] if len(waiting) == 1 else pa.concat_tables(waiting)
+                waiting, held, wanted = [], 0, next(sizes)
+    if waiting:
+        yield waiting[0] if len(waiting) == 1 else pa.concat_tables(waiting)
+
+
+def call_sizes(rows: int, splits: Sequence[int]) -> Iterator[int]:
+    """How many rows each call has: `rows`, cut also at each of `splits` (row numbers within the mini-batch)."""
+    marks = sorted(splits)
+    at = 0
+    end = rows
+    while True:
+        while marks and marks[0] <= at:
+            marks.pop(0)
+        stop = min(end, marks[0]) if marks else end
+        yield stop - at
+        at = stop
+        if at == end:
+            end += rows

@@ -1,0 +1,242 @@
+"""The worker of a batch job: a plain blocking loop around one BatchScorer.
+
+It connects to its engine, says what it holds, then takes an order, reads, scores and stages that mini-batch,
+says what came of it, and takes the next. It never decides: which rows, how often and until when is the driver's.
+It ends when it is told to retire or when its engine is gone.
+
+Runs in the deployment's own environment: Python 3.8; pyarrow where there are rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import sys
+import time
+import zlib
+from typing import Any, Iterator, Mapping, Sequence
+
+from penstock.errors import OutputError, PenstockError
+from penstock.kit import context, frames
+from penstock.runtimes.batch import calls, messages, results, rows
+from penstock.runtimes.batch.calls import Calls, EnoughError
+from penstock.runtimes.batch.dead_letters import DeadLetters
+from penstock.runtimes.batch.encoders import registry as encoders
+from penstock.runtimes.batch.messages import Job, Order, Outcome
+from penstock.runtimes.batch.plan import Piece
+from penstock.scoring.interface import BatchScorer
+
+CALL_ROWS = 65_536
+"""Rows of one call on a model of ours: large enough that calling costs nothing, small enough to stay in cache."""
+
+
+class Worker:
+    """One process, one scorer. `engine` is the path of the engine's socket."""
+
+    def __init__(self, scorer: BatchScorer, job: Job, *, engine: str, about: Mapping[str, Any]) -> None:
+        self._scorer = scorer
+        self._job = job
+        self._engine = engine
+        self._about = about
+        self._pid = os.getpid()
+        self._schema = read_schema(job.schema)
+        is_script = job.settings.takes != "arrow"
+        self._kept = results.kept_columns(job.output, self._schema, scorer.columns, is_script=is_script)
+        self._results = results.Results(job.output, job.encoding, self._kept, job.model_digest)
+
+    def run(self) -> None:
+        """Work until retired, or until the engine is gone."""
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(self._engine)
+        link = frames.FrameSocket(sock)
+        link.send(frames.frame(messages.HELLO, json.dumps(dict(self._about, pid=self._pid)).encode()))
+        try:
+            while True:
+                kind, payload = link.receive()
+                if kind == messages.RETIRE:
+                    self._scorer.close()
+                    return
+                if kind == messages.ORDER:
+                    order = Order.from_payload(payload)
+                    context.request_id = f"mini-batch {order.number}"
+                    outcome = self._perform(order, link)
+                    context.request_id = ""
+                    link.send(frames.frame(messages.DONE, json.dumps(outcome.to_json()).encode()))
+        except (EOFError, OSError):
+            return
+        finally:
+            sock.close()
+
+    def _perform(self, order: Order, link: frames.FrameSocket) -> Outcome:
+        """Read, score and stage a mini-batch."""
+        number = order.number
+
+        def tell(phase: str, start: int = 0, stop: int = 0) -> None:
+            if os.getpid() != self._pid:
+                # A script has forked and let the child return from `run`: one of the two may go on.
+                sys.stdout.flush()
+                os._exit(0)
+            link.send(frames.frame(messages.AT, json.dumps([number, phase, start, stop]).encode()))
+
+        staging = self._job.staging
+        name = f"{number:08d}-{order.attempt}"
+        began, cpu = time.perf_counter(), time.process_time()
+        letters = DeadLetters(os.path.join(staging, f"{name}.dead.jsonl"))
+        calling = Calls(
+            self._scorer,
+            self._job.settings,
+            order,
+            letters,
+            lambda start, stop: tell(messages.CALLING, start, stop),
+        )
+        path = os.path.join(staging, f"{name}.part")
+        written = Written(path, self._job.encoding)
+        outcome: dict[str, Any] = {}
+        try:
+            tell(messages.READING)
+            for data, scored in self._scored(order, calling):
+                written.add(self._results.of(data, scored.content))
+            tell(messages.WRITING)
+            written.close()
+            outcome = written.facts()
+        except EnoughError:
+            written.discard()
+        except (PenstockError, MemoryError, OSError) as error:
+            written.discard()
+            outcome = _failure_of(error, calling)
+        letters.close()
+        took = time.perf_counter() - began
+        return Outcome(
+            number=number,
+            attempt=order.attempt,
+            items=outcome.pop("items", calling.items),
+            failed=outcome.pop("failed", calling.failed),
+            successes=calling.successes,
+            dead_letters=os.path.basename(letters.path),
+            error=outcome.pop("error", calling.error),
+            traceback=outcome.pop("traceback", calling.traceback),
+            reading_s=max(took - calling.scoring_s - written.seconds, 0.0),
+            scoring_s=calling.scoring_s,
+            writing_s=written.seconds,
+            cpu_s=time.process_time() - cpu,
+            peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            **outcome,
+        )
+
+    def _scored(self, order: Order, calling: Calls) -> Iterator[Any]:
+        if self._job.settings.takes == "files":
+            paths = [piece.path for piece in order.pieces]
+            marks = [0, *(mark for mark in calling.splits(order) if 0 < mark < len(paths)), len(paths)]
+            for start, stop in zip(marks, marks[1:]):
+                yield from calling.score(paths[start:stop], start)
+            return
+        columns = self._wanted()
+        size = calls.spans(
+            self._job.settings, getattr(self._scorer, "row_independent", True), default=CALL_ROWS
+        )
+        at = 0
+        splits = calling.splits(order)
+        for group in self._groups(order.pieces):
+            first = at
+            marks = [mark - first for mark in splits if mark > first]
+            tables = rows.stream(
+                group, self._job.read, schema=self._schema, columns=columns, rows=min(size, CALL_ROWS)
+            )
+            for table in rows.in_calls(tables, rows.call_sizes(size, marks)):
+                yield from calling.score(table, at)
+                at += table.num_rows
+
+    def _groups(self, pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
+        """Pieces whose rows may share calls: all of them, but Azure ML scores an MLflow model file by file."""
+        if self._job.encoding == "append-row-mlflow":
+            return iter([[piece] for piece in pieces])
+        return iter([pieces])
+
+    def _wanted(self) -> list[str] | None:
+        """The input's columns that scoring and output need, in the input's order; None: all."""
+        if self._scorer.columns is None:
+            return None
+        wanted = {*self._scorer.columns, *self._kept}
+        return [name for name in self._schema.names if name in wanted]
+
+
+class Written:
+    """The staged result of a mini-batch, opened with its first table."""
+
+    def __init__(self, path: str, encoding: str) -> None:
+        self._path = path
+        self._encoding = encoding
+        self._encoder: Any = None
+        self._rows = 0
+        self.seconds = 0.0
+
+    def add(self, content: Any) -> None:
+        """Append `content`. Raises OutputError."""
+        began = time.perf_counter()
+        try:
+            self._open().write(content)
+        except OSError as error:
+            raise _no_room(self._path, error) from error
+        finally:
+            self.seconds += time.perf_counter() - began
+        self._rows += len(content)
+
+    def close(self) -> None:
+        """Finish the file. Raises OutputError."""
+        began = time.perf_counter()
+        try:
+            if self._encoder is not None:
+                self._encoder.close()
+        except OSError as error:
+            raise _no_room(self._path, error) from error
+        finally:
+            self.seconds += time.perf_counter() - began
+
+    def facts(self) -> dict[str, Any]:
+        """Path, size, checksum and rows, for the outcome; no path where nothing was written."""
+        if self._encoder is None:
+            return {}
+        crc = size = 0
+        with open(self._path, "rb") as file:
+            while True:
+                chunk = file.read(1 << 20)
+                if not chunk:
+                    break
+                crc = zlib.crc32(chunk, crc)
+                size += len(chunk)
+        return {"path": os.path.basename(self._path), "size": size, "crc": crc, "rows": self._rows}
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        if self._encoder is not None and os.path.exists(self._path):
+            os.unlink(self._path)
+
+    def _open(self) -> Any:
+        if self._encoder is None:
+            self._encoder = encoders.open_encoder(self._encoding, self._path)
+        return self._encoder
+
+
+def read_schema(data: bytes) -> Any:
+    """The ``pyarrow.Schema`` in its IPC form; None for nothing."""
+    if not data:
+        return None
+    import pyarrow as pa
+
+    return pa.ipc.read_schema(pa.py_buffer(data))
+
+
+def _failure_of(error: BaseException, calling: Calls) -> dict[str, Any]:
+    """What to say of a mini-batch that cannot be read or staged: all of it has failed."""
+    message = error.message if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
+    items = max(calling.items, 1)
+    return {"error": message, "fatal": isinstance(error, OutputError), "items": items, "failed": items}
+
+
+def _no_room(path: str, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot write to {os.path.dirname(path)}: {error.strerror or error}",
+        hint="make room, then resume the job",
+    )
