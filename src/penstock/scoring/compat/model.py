@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+ONLY_MODEL = "PENSTOCK_MODEL_PATH"
+"""Variable with the path of a batch deployment's one model: whatever a script calls it, it means this one."""
+
 
 class Model:
     """Where a registered model lies. Anything else of the SDK needs ``azureml-core`` in the environment."""
@@ -36,6 +39,9 @@ class Model:
             return os.path.join(root, (stems or names)[0])
         if os.path.basename(root.rstrip(os.sep)) == model_name:
             return root
+        only = os.environ.get(ONLY_MODEL, "")
+        if only:
+            return only
         raise FileNotFoundError(2, f"no model {model_name!r}; there are {', '.join(names) or 'none'}", direct)
 
 

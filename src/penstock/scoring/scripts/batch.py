@@ -56,6 +56,7 @@ def _set_variables(manifest: Manifest, directory: str) -> None:
         os.environ.setdefault(name, value)
     if manifest.model is not None:
         os.environ.setdefault("AZUREML_MODEL_DIR", manifest.model.directory)
+        os.environ.setdefault("PENSTOCK_MODEL_PATH", manifest.model.path)
     os.environ.setdefault("AML_APP_ROOT", directory)
     if manifest.code is not None:
         os.environ.setdefault("AZUREML_ENTRY_SCRIPT", manifest.code.script)
