@@ -192,8 +192,8 @@ def test_a_logging_json_that_cannot_be_used(tmp_path):
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("from azureml.core import Workspace", "for the rest add azureml-core"),
-        ("import azureml.core.run", "Add azureml-core"),
+        ("from azureml.core import ComputeTarget", "for the rest add azureml-core"),
+        ("import azureml.core.compute", "Add azureml-core"),
         ("import azureml.train", "Add azureml-core"),
         ("raise ModuleNotFoundError('no', name='azure.storage.blob._x')", "Add azure-storage-blob"),
         ("raise ModuleNotFoundError('no', name='some_thing.part')", "Add some-thing"),
