@@ -1,0 +1,34 @@
+"""The parts that are published, looked at before anything is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from penstock.errors import OutputError
+from penstock.runtimes.batch.sinks.interface import Part
+
+
+def whole(parts: Iterable[Part]) -> list[Part]:
+    """Those of `parts` that hold something, in their order. Raises OutputError for one that is not what was
+    committed: lost, or cut short by a machine that lost its power."""
+    chosen = []
+    for part in parts:
+        if not part.size:
+            continue
+        path = Path(part.path)
+        size = path.stat().st_size if path.exists() else -1
+        if size != part.size:
+            found = "is gone" if size < 0 else f"has {size} bytes, not the {part.size} that were committed"
+            raise OutputError(
+                f"the staged results of mini-batch {part.number} are damaged: {path} {found}",
+                hint="the job cannot be completed: run it again under another name",
+            )
+        chosen.append(part)
+    return chosen
+
+
+def with_rows(parts: list[Part]) -> list[Part]:
+    """`parts` without those that have a schema but no rows; one of them is kept where there are no others, so
+    that the columns are known."""
+    return [part for part in parts if part.rows] or parts[:1]
