@@ -50,7 +50,7 @@ def open_batch_scorer(
     if manifest.code is not None:
         from penstock.scoring.scripts import batch as script
 
-        return script.open_batch_script(manifest, settings)
+        return script.open_batch_script(manifest, settings, schema)
     if manifest.model is None:
         raise errors.ModelError(
             f"deployment {manifest.name!r} names neither a model nor a scoring script",

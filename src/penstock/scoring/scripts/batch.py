@@ -7,16 +7,18 @@ where a script wants data frames.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from penstock import errors
 from penstock.bundle.batch import BatchSettings
 from penstock.bundle.manifest import Manifest
 from penstock.scoring.interface import Scored
 from penstock.scoring.scripts import (
+    batch_frames,
     batch_logging,
     batch_results,
     batch_script,
@@ -25,14 +27,16 @@ from penstock.scoring.scripts import (
     stand_ins,
     version_warnings,
 )
+from penstock.scoring.scripts.batch_script import MiniBatchContext
 from penstock.scoring.scripts.settings import read_settings
 
 _logger = logging.getLogger("azmlinfsrv")
 
 
-def open_batch_script(manifest: Manifest, settings: BatchSettings) -> ScriptBatchScorer:
+def open_batch_script(manifest: Manifest, settings: BatchSettings, schema: Any = None) -> ScriptBatchScorer:
     """Import the manifest's batch scoring script, check it, call its ``init()``.
 
+    `schema` is the input's ``pyarrow.Schema``, None for files. A script is handed its columns and no others.
     Changes this process: working directory, ``sys.path``, ``sys.argv``, logging, and the environment where
     Azure ML's variables are not set yet. Raises `ScriptError`.
     """
@@ -44,10 +48,28 @@ def open_batch_script(manifest: Manifest, settings: BatchSettings) -> ScriptBatc
     stand_ins.install()
     batch_logging.configure(settings.logging_level)
     sys.argv = _arguments(os.path.join(directory, manifest.code.script), settings)
+    if settings.takes == "frame":
+        _require_pandas()
     with version_warnings.version_clashes() as clashes:
         script = batch_script.load(directory, manifest.code.script, found)
         loading.run_init(script, directory, found)
-    return ScriptBatchScorer(script, takes=settings.takes, notes=tuple(clashes))
+    return ScriptBatchScorer(
+        script,
+        takes=settings.takes,
+        names=None if schema is None else list(schema.names),
+        notes=tuple(clashes),
+    )
+
+
+def _require_pandas() -> None:
+    try:
+        importlib.import_module("pandas")
+    except ImportError as error:
+        raise errors.ScriptError(
+            f"the script is to get pandas data frames, and pandas cannot be imported: {error}",
+            stage="import",
+            hint="Add pandas to the environment's conda file or requirements.",
+        ) from error
 
 
 def _set_variables(manifest: Manifest, directory: str) -> None:
@@ -72,28 +94,46 @@ def _arguments(path: str, settings: BatchSettings) -> list[str]:
 
 
 class ScriptBatchScorer:
-    """Scores each mini-batch by one call of the script's ``run``. Constructing it calls nothing of the user's."""
+    """Scores each mini-batch by one call of the script's ``run``. Constructing it calls nothing of the user's.
+
+    `names` are the input's columns, None where they are not known.
+    """
 
     fork_safe = False
     """``init`` may have started threads, opened connections or a device: no child may inherit those."""
     columns: tuple[str, ...] | None = None
 
-    def __init__(self, script: batch_script.BatchScript, *, takes: str, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        script: batch_script.BatchScript,
+        *,
+        takes: str,
+        names: Sequence[str] | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
         self._script = script
+        self._names = names
         self.takes = takes
         self.notes = notes
+        self._context = MiniBatchContext(0)
         self._closed = False
 
-    def score(self, data: Any, *, number: int = 0, partition: Mapping[str, Any] | None = None) -> Scored:
-        """Call ``run`` with `data`: a list of paths, or a pandas DataFrame.
+    def begin(self, number: int, start: int = 0, partition: Mapping[str, Any] | None = None) -> None:
+        """The next call is for the items from `start` on of mini-batch `number`, whose partition keys have the
+        values `partition`: what a script that takes a context is told."""
+        self._context = MiniBatchContext(number, start, partition)
 
-        `number` and `partition` (partition key -> value) are what a script that takes a context is told about
-        its mini-batch. Raises `ScriptRunError`.
+    def score(self, data: Any) -> Scored:
+        """Call ``run`` with `data`: a list of paths, or a pandas DataFrame or Arrow table of at least one row.
+
+        Raises `ScriptRunError`, and MemoryError as it comes: the worker's own affair.
         """
         given = len(data)
-        mini_batch = list(data) if self.takes == "files" else _own_frame(data)
+        mini_batch = list(data) if self.takes == "files" else batch_frames.own_frame(data, self._names)
         try:
-            returned = self._script.call(mini_batch, number=number, partition=partition or {})
+            returned = self._script.call(mini_batch, self._context)
+        except MemoryError:
+            raise
         except BaseException as error:  # user code may raise anything, exit() included
             raise errors.ScriptRunError(
                 f"run() failed: {failures.last_line(error)}", detail=failures.user_traceback(error)
@@ -111,9 +151,3 @@ class ScriptBatchScorer:
             _logger.error(
                 "shutdown() failed: %s\n%s", failures.last_line(error), failures.user_traceback(error)
             )
-
-
-def _own_frame(data: Any) -> Any:
-    """A copy that a script may write to: a frame made from Arrow is partly read-only, and what a failed ``run``
-    has changed must not be there when the same rows are tried again."""
-    return data.reset_index(drop=True).copy()

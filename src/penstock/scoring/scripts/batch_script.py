@@ -22,12 +22,13 @@ CONTEXT = "mini_batch_context"
 
 
 class MiniBatchContext:
-    """What a script is told of its mini-batch beside the data."""
+    """What a script is told of its mini-batch beside the data: the mini-batch's `number` in the job, where in it
+    this call starts, and its partition."""
 
-    def __init__(self, number: int, partition: Mapping[str, Any]) -> None:
-        self.minibatch_index = str(number)
-        """The mini-batch's number in the job, as text."""
-        self.partition_key_value = dict(partition)
+    def __init__(self, number: int, start: int = 0, partition: Mapping[str, Any] | None = None) -> None:
+        self.minibatch_index = f"{number}_{start}" if start else str(number)
+        """Another for each call, the same when a call is repeated, so that scripts may name files by it."""
+        self.partition_key_value = dict(partition or {})
         """Partition key -> value; empty where the input is not partitioned."""
 
     def __repr__(self) -> str:
@@ -50,11 +51,10 @@ class BatchScript:
     shutdown: Callable[[], Any] | None
     context: str
 
-    def call(self, mini_batch: Any, *, number: int, partition: Mapping[str, Any]) -> Any:
+    def call(self, mini_batch: Any, context: MiniBatchContext) -> Any:
         """What ``run`` returns for `mini_batch`."""
         if not self.context:
             return self.run(mini_batch)
-        context = MiniBatchContext(number, partition)
         if self.context == "positional":
             return self.run(mini_batch, context)
         return self.run(mini_batch, **{CONTEXT: context})
