@@ -104,6 +104,8 @@ class Output:
     prediction_columns: tuple[str, ...] = ()
     """Which of the prediction's columns are written; none: all."""
     prediction_name: str = "prediction"
+    header: bool = False
+    """``append-row``: a script's DataFrames begin with their column names, once in the file."""
     lineage: bool = False
     """Adds ``_file``, ``_row`` (counted from 0 in its file) and ``_model`` (the model's digest)."""
 

@@ -16,6 +16,8 @@ from penstock.runtimes.batch.sinks.interface import Part
 
 _CHUNK_BYTES = 2**24
 
+NO_HEADER = b"\n"
+
 
 def copy(source: BinaryIO, target: BinaryIO, start: int, stop: int) -> None:
     """The bytes of `source` from `start` up to `stop` at the end of `target`; both unbuffered, or flushed."""
@@ -36,31 +38,52 @@ def copy(source: BinaryIO, target: BinaryIO, start: int, stop: int) -> None:
         wanted -= len(data)
 
 
-def lines(parts: Sequence[Part], target: Path) -> None:
-    """Segments of lines, one after the other."""
+def lines(parts: Sequence[Part], target: Path, before: Path | None) -> None:
+    """Segments of lines, one after the other, after the content of the file `before`, if any."""
     with target.open("wb", buffering=0) as file:
+        _copy_whole(before, file)
         for part in parts:
             with Path(part.path).open("rb", buffering=0) as source:
                 copy(source, file, 0, part.size)
 
 
-def lines_with_header(parts: Sequence[Part], target: Path) -> None:
-    """Segments of CSV, which begin with their headers: one header, then the rows of all."""
+def lines_with_header(parts: Sequence[Part], target: Path, before: Path | None) -> None:
+    """Segments that begin with their headers: one header, then the rows of all. The header of the file `before`
+    counts, too. A segment whose header is an empty line has none."""
     header = b""
     with target.open("wb", buffering=0) as file:
+        if before:
+            with before.open("rb", buffering=0) as source:
+                header = header_of(source)
+            _copy_whole(before, file)
         for part in parts:
             with Path(part.path).open("rb", buffering=0) as source:
                 own = header_of(source)
-                if not header:
+                if not header and own != NO_HEADER:
                     header = own
                     file.write(header)
-                elif own != header:
-                    raise OutputError(
-                        f"mini-batch {part.number} has the columns {own.decode().strip()}, and those before it"
-                        f" {header.decode().strip()}",
-                        hint="let the script return the same columns always, or write Parquet or JSON Lines",
-                    )
+                elif own not in (header, NO_HEADER):
+                    raise _other_columns(part, own, header, before)
                 copy(source, file, len(own), part.size)
+
+
+def _other_columns(part: Part, own: bytes, header: bytes, before: Path | None) -> OutputError:
+    here, there = own.decode(errors="replace").strip(), header.decode(errors="replace").strip()
+    return OutputError(
+        f"mini-batch {part.number} has the columns {here}, and {before or 'the file so far'} has {there}",
+        hint="let the script return the same columns always, or write Parquet or JSON Lines",
+    )
+
+
+def _copy_whole(path: Path | None, file: BinaryIO) -> None:
+    if path is None:
+        return
+    with path.open("rb", buffering=0) as source:
+        size = os.fstat(source.fileno()).st_size
+        copy(source, file, 0, size)
+        source.seek(max(size - 1, 0))
+        if source.read(1) not in (b"\n", b""):
+            file.write(b"\n")  # or our first row would be the end of somebody's last
 
 
 def header_of(source: BinaryIO) -> bytes:
@@ -84,8 +107,9 @@ def _end_of_row(data: bytes) -> int:
     return -1
 
 
-def parquet_file(parts: Sequence[Part], target: Path) -> None:
-    """Parquet files as one, row group by row group; types are unified as in a dataset."""
+def parquet_file(parts: Sequence[Part], target: Path, before: Path | None) -> None:
+    """Parquet files as one, row group by row group; types are unified as in a dataset. Nothing comes before."""
+    assert before is None
     chosen = staged.with_rows(list(parts))
     common = schemas.common(part.path for part in chosen)
     if common.schema is None:

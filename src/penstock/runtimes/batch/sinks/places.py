@@ -115,6 +115,14 @@ def identity(path: Path) -> list[int]:
     return []
 
 
+def state(path: Path) -> list[int]:
+    """What changes when a file is written or replaced; empty where nothing is."""
+    with contextlib.suppress(FileNotFoundError):
+        status = path.stat()
+        return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns]
+    return []
+
+
 def link(source: Path, target: Path) -> None:
     """The content of `source` under the name `target` too, in place of what is there: the same file, a copy where
     the file system has no such links. The source stays, so that this can be done again."""

@@ -1,31 +1,39 @@
-"""A single file: made whole beside its place, then given its name in one step."""
+"""A single file: made whole beside its place, then given its name in one step.
+
+Appending makes the file anew as well, the old content first: a reader sees the old file or the new one, and
+what was killed half-way is not half appended.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from penstock.bundle.batch import Output
 from penstock.errors import OutputError
 from penstock.runtimes.batch.sinks import merging, places, receipts, staged
 from penstock.runtimes.batch.sinks.interface import Part, Published
 
-MERGERS: dict[str, Callable[[Sequence[Part], Path], None]] = {
+Merger = Callable[[Sequence[Part], Path, "Path | None"], None]
+
+MERGERS: dict[str, Merger] = {
     "parquet": merging.parquet_file,
     "csv": merging.lines_with_header,
     "jsonl": merging.lines,
     "append-row": merging.lines,
+    "append-row-header": merging.lines_with_header,
     "append-row-mlflow": merging.lines,
 }
-"""How parts become one file, by `Output.form`."""
+"""How parts become one file, by the encoding of the parts."""
 
 
 class FileSink:
     """See `penstock.runtimes.batch.sinks.interface`."""
 
     def __init__(self, output: Output, *, job: str, folder: str) -> None:
-        self._form = output.form
+        self._encoding = "append-row-header" if output.header and output.form == "append-row" else output.form
         self._mode = output.mode
         self._place = Path(os.path.realpath(output.location))
         self._receipt = receipts.Receipt(folder)
@@ -34,7 +42,7 @@ class FileSink:
     @property
     def encoding(self) -> str:
         """See the interface."""
-        return self._form
+        return self._encoding
 
     def check(self) -> None:
         """See the interface."""
@@ -43,16 +51,19 @@ class FileSink:
             return  # we have begun to publish: the check was passed, and what is there may be ours
         if place.is_dir():
             raise OutputError(
-                f"{place} is a folder, and the results are one file",
-                hint=f"choose a file in it: --output {place / 'predictions'}",
+                f"{place} is a folder, and the results are one file", hint="name a file in it as --output"
             )
         places.check_can_be_made(place)
-        if not place.exists() or self._mode in ("replace", "skip"):
+        if self._mode == "append" and self._encoding == "parquet":
+            raise OutputError(
+                "nothing can be appended to a single Parquet file",
+                hint="use a folder as --output, to which parts can be added; or write CSV or JSON Lines",
+            )
+        if not place.exists() or self._mode in ("append", "replace", "skip"):
             return
-        if self._mode == "append":
-            raise OutputError("NYI")
+        choices = "replace" if self._encoding == "parquet" else "replace or --if-exists append"
         raise OutputError(
-            f"{place} is there already", hint="choose another --output, or say --if-exists replace"
+            f"{place} is there already", hint=f"choose another --output, or say --if-exists {choices}"
         )
 
     def staging(self) -> str:
@@ -67,33 +78,44 @@ class FileSink:
         if published is not None:
             return published
         with places.translated(self._place):
-            chosen = staged.whole(parts())
-            rows = sum(part.rows for part in chosen)
-            appears = self._receipt.load().get("appears")
-            if not appears or places.identity(self._place) != appears:
+            saved = self._receipt.load()
+            if not self._is_ours(saved):
                 if self._mode == "skip" and self._place.exists():
-                    note = (
-                        f"{self._place} was there already and is left as it was; the results are not written"
-                    )
-                    return self._receipt.finish(
-                        Published(where=str(self._place), files=0, rows=0, size=0, note=note)
-                    )
-                self._appear(chosen)
+                    return self._receipt.finish(self._skipped())
+                saved = self._appear(staged.whole(parts()))
             size = self._place.stat().st_size
-        return self._receipt.finish(Published(where=str(self._place), files=1, rows=rows, size=size))
+        return self._receipt.finish(Published(where=str(self._place), files=1, rows=saved["rows"], size=size))
 
-    def _appear(self, parts: Sequence[Part]) -> None:
-        places.make_folder(self._beside)
+    def _is_ours(self, saved: dict[str, Any]) -> bool:
+        """Whether what is there is what we have made; then it is complete."""
+        return "appears" in saved and places.identity(self._place) == saved["appears"]
+
+    def _skipped(self) -> Published:
+        note = f"{self._place} was there already and is left as it was: the results are not written"
+        return Published(where=str(self._place), files=0, rows=0, size=0, note=note)
+
+    def _appear(self, parts: Sequence[Part]) -> dict[str, Any]:
+        self.staging()
         final = self._beside / "final"
         final.unlink(missing_ok=True)
-        MERGERS[self._form](parts, final)
+        before = self._place if self._mode == "append" and self._place.exists() else None
+        was = places.state(self._place)
+        MERGERS[self._encoding](parts, final, before)
         places.sync(final)
-        self._receipt.save(appears=places.identity(final))
-        if self._mode == "replace":
-            final.replace(self._place)
-        else:
+        saved = {"appears": places.identity(final), "rows": sum(part.rows for part in parts)}
+        self._receipt.save(**saved)
+        if self._mode not in ("append", "replace") or not was:
             places.rename_new(final, self._place)
+        elif self._mode == "append" and places.state(self._place) != was:
+            raise OutputError(
+                f"{self._place} was changed by somebody else while results were appended to it",
+                hint="resume the job: everything that is scored is kept",
+            )
+        else:
+            final.chmod(self._place.stat().st_mode & 0o777)
+            final.replace(self._place)
         places.sync(self._place.parent)
+        return saved
 
     def discard(self) -> None:
         """See the interface."""
