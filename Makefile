@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help demo dev test test-fast check format bench lock clean system
+.PHONY: help demo dev test test-fast check format bench bench-realtime bench-batch lock clean system
 
 help:
 	@echo "make demo       the main job in miniature: train, serve, score over HTTP (under a minute)"
@@ -13,7 +13,7 @@ help:
 	@echo "make test-fast  the tests that start no server (under a minute)"
 	@echo "make check      formatting, lints, types, import contract"
 	@echo "make format     put formatting right"
-	@echo "make bench      ours beside the bare loops and the peers; writes bench/results/"
+	@echo "make bench      ours beside the bare loops and the peers; writes bench/results/; bench-realtime, bench-batch: one half"
 	@echo "make lock       resolve the lock files anew"
 	@echo "make clean      remove what was built here"
 
@@ -68,8 +68,13 @@ format: $(VENV)/.ready
 	$(RUN)/ruff check --fix --quiet . || true
 	$(RUN)/ruff format --quiet .
 
-bench: system $(VENV)/.ready
+bench: bench-realtime bench-batch
+
+bench-realtime: system $(VENV)/.ready
 	$(RUN)/python -m bench.realtime
+
+bench-batch: $(VENV)/.ready
+	$(RUN)/python -m bench.batch
 
 lock: $(VENV)/.ready
 	echo "uv>=0.9" | $(RUN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate - --output-file requirements-uv.lock
