@@ -55,6 +55,12 @@ class ReadOptions:
     """Lines that begin with this are no data; empty: all are."""
     invalid_lines: str = "error"
     """JSON Lines: ``error`` or ``drop``."""
+    infer_types: bool = True
+    """Delimited text: False: every column that `column_types` does not name is ``string``."""
+    version_as_of: int = -1
+    """Delta: the version that is read; -1: the latest, or that of `timestamp_as_of`."""
+    timestamp_as_of: str = ""
+    """Delta: the version of that time is read, ISO 8601; empty: the latest, or `version_as_of`."""
 
 
 @dataclass(frozen=True)
