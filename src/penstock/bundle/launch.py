@@ -80,14 +80,15 @@ class Launch:
         return cls(manifest=manifest, patience=patience, **rest)
 
 
-def worker_variables(launch: Launch, inherited: dict[str, str]) -> dict[str, str]:
+def worker_variables(
+    manifest: Manifest, inherited: dict[str, str], *, path_prefix: str = ""
+) -> dict[str, str]:
     """The environment variables of a worker: `inherited`, then what Azure ML promises a script and what our
     stand-ins for its modules ask for, then the deployment's own, which win."""
-    manifest = launch.manifest
     variables = dict(inherited)
     variables["PENSTOCK_DEPLOYMENT"] = manifest.name
-    if launch.path_prefix:
-        variables["SERVICE_PATH_PREFIX"] = launch.path_prefix
+    if path_prefix:
+        variables["SERVICE_PATH_PREFIX"] = path_prefix
     if manifest.model is not None:
         variables["AZUREML_MODEL_DIR"] = manifest.model.directory
         variables["PENSTOCK_MODEL_VERSION"] = manifest.model.version

@@ -9,8 +9,8 @@ import dataclasses
 import json
 from typing import Any
 
-from penstock import assembly
-from penstock.assembly import Plan
+from penstock.assembly import environments
+from penstock.assembly.serving import Plan
 from penstock.bundle.manifest import Settings
 
 
@@ -19,7 +19,7 @@ def about(plan: Plan) -> dict[str, Any]:
     launch = plan.launch
     described = launch.manifest
     choice = plan.environment
-    needed = None if choice.kind == "current" else assembly.read_requirements(choice)
+    needed = None if choice.kind == "current" else environments.read_requirements(choice)
     return {
         "name": described.name,
         "model": dataclasses.asdict(described.model) if described.model else None,

@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from penstock import assembly, errors
+from penstock import errors
+from penstock.assembly import serving, things
 from penstock.cli import handover, keys, sections, serve_options, variables
 from penstock.spec.drafts import Draft
 
@@ -56,7 +57,7 @@ def serve(**given: Any) -> None:
     POST /score answers; GET / says that it is up; GET /swagger.json says what it takes.
     """
     environ = dict(os.environ)
-    plan = assembly.resolve(
+    plan = serving.resolve(
         sources_of(given, environ),
         typed_draft(given),
         lambda directory: variables.ambient_draft(variables.with_config_file(environ, directory)),
@@ -67,7 +68,7 @@ def serve(**given: Any) -> None:
 
         click.echo(checks.json_of(plan) if given["output"] == "json" else checks.text_of(plan), nl=False)
         return
-    launch = assembly.furnish(plan, strict=given["strict_environment"], say=say)
+    launch = serving.furnish(plan, strict=given["strict_environment"], say=say)
     if fresh_key:
         say(fresh_key_note(fresh_key, launch.host))
     handover.hand_over(
@@ -75,7 +76,7 @@ def serve(**given: Any) -> None:
     )
 
 
-def sources_of(given: Mapping[str, Any], environ: Mapping[str, str]) -> assembly.Sources:
+def sources_of(given: Mapping[str, Any], environ: Mapping[str, str]) -> things.Sources:
     """What the command line names, or, when it names nothing, what the inference server's variables name."""
     named = {
         "thing": given["thing"],
@@ -91,7 +92,7 @@ def sources_of(given: Mapping[str, Any], environ: Mapping[str, str]) -> assembly
         named["code"] = environ.get("AML_APP_ROOT", "")
         named["model_directory"] = environ.get("AZUREML_MODEL_DIR", "")
     rest = {name: given[name] for name in ("environment", "sample_input", "name")}
-    return assembly.Sources(**{name: value or "" for name, value in {**named, **rest}.items()})
+    return things.Sources(**{name: value or "" for name, value in {**named, **rest}.items()})
 
 
 def typed_draft(given: Mapping[str, Any]) -> Draft:
@@ -124,7 +125,7 @@ def typed_draft(given: Mapping[str, Any]) -> Draft:
     return Draft(settings=_said(settings), serving=_said(serving))
 
 
-def secured(plan: assembly.Plan, *, no_auth: bool) -> tuple[assembly.Plan, str]:
+def secured(plan: serving.Plan, *, no_auth: bool) -> tuple[serving.Plan, str]:
     """`plan` with keys checked, and the key that was made up, or empty.
 
     Whoever lets others connect and names no key gets one: a model should not stand open by oversight.

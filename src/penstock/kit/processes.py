@@ -44,6 +44,23 @@ def resident_bytes(pid: int) -> int:
         return 0
 
 
+def memory_bytes() -> int:
+    """The memory that this process and its children may use: the machine's, or its control group's limit where
+    that is lower; 0 when unknown."""
+    found = []
+    try:
+        found.append(os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES)
+    except (OSError, ValueError):
+        return 0
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            with open(path, "rb") as file:
+                found.append(int(file.read()))
+        except (OSError, ValueError):
+            continue  # no limit ("max"), or no such control group
+    return min(found)
+
+
 def kill_group(leader: int) -> None:
     """Kill every process of the group that `leader` leads or led; none is fine."""
     with contextlib.suppress(OSError):

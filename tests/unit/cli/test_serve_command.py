@@ -15,7 +15,8 @@ import pytest
 from penstock import errors
 from penstock.bundle.launch import Launch
 from penstock.bundle.manifest import Manifest, ModelSource
-from penstock.cli import exits, failures, handover, keys, main, quantities, serve, variables
+from penstock.cli import exits, handover, keys, main, quantities, serve, variables
+from penstock.kit import complaints
 
 
 @pytest.fixture
@@ -157,16 +158,16 @@ def test_every_kind_of_error_has_a_code():
 
 def test_a_start_error_shows_the_users_traceback():
     error = errors.ScriptError("init failed", stage="init", detail="Traceback: boom\n", hint="look\nthere")
-    assert failures.text_of(error) == "error: init failed\n\nTraceback: boom\n\nhint:  look\n       there\n"
+    assert complaints.text_of(error) == "error: init failed\n\nTraceback: boom\n\nhint:  look\n       there\n"
 
 
 def secured(host: str, keys_given: tuple[str, ...] = (), *, no_auth: bool = False):
-    from penstock import assembly
+    from penstock.assembly import serving
     from penstock.spec.drafts import EnvironmentChoice
 
     made = Launch(manifest=Manifest(name="m"), python="", host=host, keys=keys_given)
     return serve.secured(
-        assembly.Plan(launch=made, environment=EnvironmentChoice(kind="current")), no_auth=no_auth
+        serving.Plan(launch=made, environment=EnvironmentChoice(kind="current")), no_auth=no_auth
     )
 
 

@@ -192,7 +192,10 @@ class Supervisor:
             launch.python, str(Path(penstock.__file__).parent), "penstock.runtimes.realtime.nursery"
         )
         try:
-            child = Child(argv, variables=launching.worker_variables(launch, dict(os.environ)))
+            variables = launching.worker_variables(
+                launch.manifest, dict(os.environ), path_prefix=launch.path_prefix
+            )
+            child = Child(argv, variables=variables)
         except OSError as error:
             now = time.monotonic()
             self._do(self._fleet.load_failed(generation, _no_python(launch.python, error), now))

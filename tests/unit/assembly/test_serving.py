@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock import assembly, errors
+from penstock import errors
+from penstock.assembly import environments, serving, things
 from penstock.bundle.launch import Launch
 from penstock.spec.drafts import Draft, EnvironmentChoice, layered
 
@@ -36,8 +37,8 @@ def here(tmp_path: Path):
     os.chdir(before)
 
 
-def plan(said: Draft = Draft(), ambient: Draft = Draft(), **sources: str) -> assembly.Plan:  # noqa: B008
-    return assembly.resolve(assembly.Sources(**sources), said, lambda folder: ambient)
+def plan(said: Draft = Draft(), ambient: Draft = Draft(), **sources: str) -> serving.Plan:  # noqa: B008
+    return serving.resolve(things.Sources(**sources), said, lambda folder: ambient)
 
 
 def test_a_bare_model(here):
@@ -99,11 +100,9 @@ def test_options_win_over_variables_and_those_over_files(here):
 
 def test_the_folder_of_the_code_is_where_variables_may_lie(here):
     asked = []
-    assembly.resolve(
-        assembly.Sources(thing="blue.yml"), Draft(), lambda folder: asked.append(folder) or Draft()
-    )
-    assembly.resolve(
-        assembly.Sources(thing="model.pkl"), Draft(), lambda folder: asked.append(folder) or Draft()
+    serving.resolve(things.Sources(thing="blue.yml"), Draft(), lambda folder: asked.append(folder) or Draft())
+    serving.resolve(
+        things.Sources(thing="model.pkl"), Draft(), lambda folder: asked.append(folder) or Draft()
     )
     assert asked == [str(here / "src"), ""]
 
@@ -131,29 +130,29 @@ def test_an_mlflow_model_brings_its_environment(here):
 
 def test_an_mlflow_model_of_this_interpreter_is_served_by_it(here):
     made = plan(thing=mlflow_model(here / "m", requirements_txt="pytest\nmlflow==0.1\n"))
-    launch = assembly.furnish(made, strict=False, say=lambda line: None)
+    launch = serving.furnish(made, strict=False, say=lambda line: None)
     assert launch.python
     assert "current interpreter meets" in launch.notes[-1]
 
 
 def test_environments_by_name_and_file(here):
-    assert assembly.environment_of("conda.yml").kind == "conda"
-    assert assembly.environment_of("requirements.txt").value == str(here / "requirements.txt")
-    assert assembly.environment_of("sklearn-1.5").kind == "reference"
+    assert environments.environment_of("conda.yml").kind == "conda"
+    assert environments.environment_of("requirements.txt").value == str(here / "requirements.txt")
+    assert environments.environment_of("sklearn-1.5").kind == "reference"
     (here / "env.yml").write_text("name: e\nimage: x\nconda_file: conda.yml\n")
-    assert assembly.environment_of("env.yml").value == str(here / "conda.yml")
+    assert environments.environment_of("env.yml").value == str(here / "conda.yml")
     with pytest.raises(errors.UsageError, match="neither a conda file"):
-        assembly.environment_of("model.pkl")
+        environments.environment_of("model.pkl")
     with pytest.raises(errors.UsageError, match=r"no file condo\.yml"):
-        assembly.environment_of("condo.yml")
+        environments.environment_of("condo.yml")
     with pytest.raises(errors.SpecError, match="this is a deployment"):
-        assembly.environment_of("blue.yml")
+        environments.environment_of("blue.yml")
 
 
 def test_an_unknown_reference_names_the_place_that_said_it():
     choice = EnvironmentChoice(kind="reference", value="azureml:nobody-has-this:1", said="blue.yml:5")
     with pytest.raises(errors.SpecError, match=r"blue\.yml:5: "):
-        assembly.read_requirements(choice)
+        environments.read_requirements(choice)
 
 
 @pytest.mark.parametrize(
