@@ -77,8 +77,12 @@ class ModelBatchScorer:
         return self._model.notes
 
     def score(self, data: Any) -> Scored:
-        """Score `data`, an Arrow table of at least one row. Raises InputError for values that the model does not
-        take, JobError for an answer that cannot be used, and what the model's library raises of itself."""
+        """Score `data`, an Arrow table of at least one row.
+
+        Raises DataError for a value that is not what the model's inputs are (its `row` is counted in `data`),
+        InputError for what the model itself refuses and for an answer of another number of rows, JobError for an
+        answer that can never be used, and what the model's library raises of itself.
+        """
         prepared = self._inputs.take(data)
         try:
             result = self._model.call(self._method, prepared, {})
@@ -87,7 +91,7 @@ class ModelBatchScorer:
         except Exception as error:
             if statuses.is_refusal(error, is_input_known=self._is_known()):
                 raise errors.InputError(
-                    f"the model refused its input: {self._method}: {_told(error)}"
+                    f"the model refused its input: {self._method}: {_told(error)}", hint=self._hint()
                 ) from error
             raise
         content = self._predictions.table(result, data.num_rows)
@@ -95,6 +99,15 @@ class ModelBatchScorer:
 
     def close(self) -> None:
         """Nothing is held that the end of the process does not free."""
+
+    def _hint(self) -> str:
+        """For models that were given all columns, since they say nothing of what they take."""
+        if self._model.signature.layout != "unknown":
+            return ""
+        return (
+            "The model tells nothing of its inputs, so it was given these columns: "
+            f"{values.listed(self._inputs.columns, most=40)}. --input-columns chooses others."
+        )
 
     def _is_known(self) -> bool:
         signature = self._model.signature

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from penstock import errors
 from penstock.scoring.codecs import columns, values
 from penstock.scoring.interface import Field
 
@@ -17,18 +18,18 @@ def misfit(kind: Any, field: Field) -> str:
     """Why a column of the Arrow type `kind` can never become `field`, as ``is a string, the model takes a
     number (float64)``; empty where it can, or where only its values tell."""
     wanted = values.kind_of(field.dtype)
-    if wanted == "object" or _letter(kind) in _FITTING[wanted]:
+    if wanted == "object" or _letter(kind) in tuple(_FITTING[wanted]):
         return _unknown_categories(kind, field) if wanted == "category" else ""
     return f"is {kind}, the model takes {values.expected(field)}"
 
 
 def is_number(kind: Any) -> bool:
     """Whether `kind` holds numbers (or booleans, which are numbers to a model)."""
-    return _letter(kind) in "fiub"
+    return _letter(kind) in ("f", "i", "u", "b", "d")
 
 
 def convert(column: Any, field: Field) -> Any:
-    """`column`, a ChunkedArray, as a 1-D ndarray of `field`'s dtype. Raises SchemaMismatch."""
+    """`column`, a ChunkedArray, as a 1-D ndarray of `field`'s dtype. Raises DataError, with its row."""
     column = _plain(column)
     letter = _letter(column.type)
     wanted = values.kind_of(field.dtype)
@@ -36,17 +37,32 @@ def convert(column: Any, field: Field) -> Any:
         return _text(column)
     if wanted == "category" and field.categories is not None:
         return _category(column, field)
-    return columns.convert(_values(column, letter, wanted), field, columns.place_in(field.name))
+    return _checked(_values(column, letter, wanted, field.name), field)
 
 
-def infer(column: Any) -> Any:
-    """`column` as an ndarray of the dtype that its values have: what a model gets that says nothing of its
-    inputs."""
+def _checked(found: Any, field: Field) -> Any:
+    """`found` through the codecs' rules; what they refuse is a DataError with row and column."""
+    at = -1
+
+    def place(row: int) -> str:
+        nonlocal at
+        at = row
+        return ""
+
+    try:
+        return columns.convert(found, field, place)
+    except errors.SchemaMismatch as error:
+        raise errors.DataError(error.message.lstrip(": "), row=at, column=field.name) from None
+
+
+def infer(column: Any, name: str) -> Any:
+    """`column`, of this `name`, as an ndarray of the dtype that its values have, for models that say nothing
+    of their inputs."""
     column = _plain(column)
     letter = _letter(column.type)
     if letter == "s":
         return _text(column)
-    found = _values(column, letter, "object")
+    found = _values(column, letter, "object", name)
     return found if type(found).__name__ == "ndarray" else columns.infer(found)
 
 
@@ -124,7 +140,7 @@ def _plain(column: Any) -> Any:
     return column
 
 
-def _values(column: Any, letter: str, wanted: str) -> Any:
+def _values(column: Any, letter: str, wanted: str, name: str) -> Any:
     """An ndarray for numbers, booleans and dates; a list of Python values for all else, and where an integer or
     a boolean is missing (NumPy has no word for that)."""
     import pyarrow as pa
@@ -133,11 +149,16 @@ def _values(column: Any, letter: str, wanted: str) -> Any:
         if wanted == "float":
             return column.cast(pa.float64()).to_numpy()
         return [value if value is None else _number(value) for value in column.to_pylist()]
-    if letter == "f" or (letter in "iub" and letter and (not column.null_count or wanted == "float")):
+    if letter == "f" or (letter in ("i", "u", "b") and (not column.null_count or wanted == "float")):
         return column.to_numpy()
     if letter == "M":
         # Zoned timestamps are stored in UTC, which is what models get.
-        return column.cast(pa.timestamp("ns")).to_numpy()
+        try:
+            return column.cast(pa.timestamp("ns")).to_numpy()
+        except pa.ArrowInvalid as error:
+            raise errors.DataError(
+                f"models take dates of the years 1678 to 2261: {error}", column=name
+            ) from None
     return column.to_pylist()
 
 
@@ -152,7 +173,7 @@ def _text(column: Any) -> Any:
     array = column.to_numpy()
     if not column.null_count:
         return array
-    array = array.copy()
+    array = np.array(array)
     array[column.is_null().to_numpy()] = np.nan
     return array
 
@@ -166,7 +187,7 @@ def _category(column: Any, field: Field) -> Any:
     known = [value for value in distinct.to_pylist() if value is not None]
     if any(values.problem(value, field) for value in known):
         # Names the row.
-        return columns.convert(column.to_pylist(), field, columns.place_in(field.name))
+        return _checked(column.to_pylist(), field)
     array = columns.objects(column.to_pylist())
     if column.null_count:
         array[column.is_null().to_numpy()] = np.nan

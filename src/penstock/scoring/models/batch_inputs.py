@@ -9,14 +9,15 @@ functions.
 from __future__ import annotations
 
 import difflib
-from typing import Any, Callable, Sequence
+from dataclasses import replace
+from typing import Any, Callable, Mapping, Sequence
 
 from penstock import errors
 from penstock.scoring import tables
 from penstock.scoring.codecs import arrays, values
 from penstock.scoring.interface import Field
 from penstock.scoring.loaders.loaded import LoadedModel
-from penstock.scoring.models import batch_columns, batch_matrix
+from penstock.scoring.models import batch_columns, batch_matrix, batch_tensors
 
 _MOST_TOLD = 100
 
@@ -73,23 +74,27 @@ def _check_repeated(needed: Sequence[str], names: Sequence[str]) -> None:
 
 def _table(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
     names, fields = _by_name(model, found, chosen, "column")
-    _check_types(names, fields, found)
     is_whole = len(fields) == len(model.signature.inputs)
     if is_whole and model.accepts_array:
         return Inputs(names, _matrix(model, names, fields, found))
 
-    def take(table: Any) -> Any:
-        columns = {
-            field.name: batch_columns.convert(table.column(name), field) for name, field in zip(names, fields)
-        }
-        known = {
-            field.name: field.categories
-            for field in fields
-            if field.dtype == "category" and field.categories is not None
-        }
-        return tables.Table(columns, table.num_rows, known).to_frame()
+    known = {
+        field.name: field.categories
+        for field in fields
+        if field.dtype == "category" and field.categories is not None
+    }
+    return Inputs(names, lambda table: _converted(table, names, fields, known).to_frame())
 
-    return Inputs(names, take)
+
+def _converted(
+    table: Any, names: Sequence[str], fields: Sequence[Field], known: dict[str, tuple[Any, ...]]
+) -> tables.Table:
+    """The columns `names` under the names and in the dtypes of `fields`; errors name the input's columns."""
+    columns = {
+        field.name: batch_columns.convert(table.column(name), replace(field, name=name))
+        for name, field in zip(names, fields)
+    }
+    return tables.Table(columns, table.num_rows, known)
 
 
 def _by_name(
@@ -105,37 +110,58 @@ def _by_name(
                 f"--input-columns names {len(chosen)} columns, the model takes {len(fields)}: "
                 f"{values.listed(known, most=40)}"
             )
+        _check_repeated(chosen, found.names)
+        _check_types(chosen, fields, found)
         return list(chosen), fields
     present = chosen or found.names
+    given = [field for field in fields if field.name in present]
+    names = [field.name for field in given]
+    _check_repeated(names, found.names)
     missing = [field.name for field in fields if field.required and field.name not in present]
     if missing:
+        troubles = _misfits(names, given, found)
+        also = f"; besides, {_misfit_error(troubles).message}" if troubles else ""
         raise errors.SchemaMismatch(
             f"the input lacks {len(missing)} of the {len(fields)} {what}s that the model takes: "
-            f"{_near(missing, found.names)}; it has {values.listed(found.names, most=40)}",
+            f"{_near(missing, present)}; it has {values.listed(present, most=40)}{also}",
             field=missing[0],
             hint="Rename columns in the data, or say --input-columns with the input's columns in the model's "
             f"order: {','.join(known[:40])}.",
         )
-    given = [field for field in fields if field.name in present]
-    names = [field.name for field in given]
-    _check_repeated(names, found.names)
+    _check_types(names, given, found)
     return names, given
 
 
 def _check_types(names: Sequence[str], fields: Sequence[Field], found: Any) -> None:
-    troubles = []
-    for name, field in zip(names, fields):
-        trouble = batch_columns.misfit(found.field(name).type, field)
-        if trouble:
-            troubles.append((name, f"column {name!r} {trouble}"))
+    troubles = _misfits(names, fields, found)
     if troubles:
-        told = "; ".join(text for _, text in troubles[:_MOST_TOLD])
-        raise errors.SchemaMismatch(
-            told,
-            field=troubles[0][0],
-            hint="Say the column's type where it was guessed from text (--column-type NAME=TYPE), or cast it in "
-            "the data.",
-        )
+        raise _misfit_error(troubles)
+
+
+def _misfits(names: Sequence[str], fields: Sequence[Field], found: Any) -> dict[str, str]:
+    """What is wrong with the types of the columns `names`, by name."""
+    troubles = {}
+    for name, field in zip(names, fields):
+        kind = found.field(name).type
+        if batch_columns.is_list(kind) and len(field.shape) > 1:
+            trouble = batch_tensors.misfit(kind, field)
+        elif len(field.shape) > 1 and not _is_flat(field):
+            trouble = f"is {kind}, the model takes lists: an array of shape {arrays.shape_text(field.shape)}"
+        else:
+            trouble = batch_columns.misfit(kind, field)
+        if trouble:
+            troubles[name] = trouble
+    return troubles
+
+
+def _misfit_error(troubles: Mapping[str, str]) -> errors.SchemaMismatch:
+    told = "; ".join(f"column {name!r} {text}" for name, text in list(troubles.items())[:_MOST_TOLD])
+    return errors.SchemaMismatch(
+        told,
+        field=next(iter(troubles)),
+        hint="Say the column's type where it was guessed from text (--column-type NAME=TYPE), or cast it in the "
+        "data.",
+    )
 
 
 def _near(missing: Sequence[str], present: Sequence[str]) -> str:
@@ -166,80 +192,77 @@ def _matrix(model: LoadedModel, names: Sequence[str], fields: Sequence[Field], f
     if model.takes_any_float and {str(found.field(name).type) for name in names} == {"float"}:
         dtype = "float32"
     if all(values.kind_of(field.dtype) == "float" for field in fields):
-        return lambda table: batch_matrix.of(table, fields, names, dtype)
-
-    def take(table: Any) -> Any:
-        columns = {
-            field.name: batch_columns.convert(table.column(name), field) for name, field in zip(names, fields)
-        }
-        return tables.Table(columns, table.num_rows, {}).to_array()
-
-    return take
+        return lambda table: batch_matrix.of(table, names, dtype)
+    return lambda table: _converted(table, names, fields, {}).to_array()
 
 
 def _array(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
     field = model.signature.inputs[0]
-    kind = values.kind_of(field.dtype)
     if len(field.shape) == 1:
         return _single(field, found, chosen)
-    lists = [name for name in (chosen or found.names) if batch_columns.is_list(found.field(name).type)]
-    if len(field.shape) > 2 or (lists and len(chosen) == 1):
+    lists = [each.name for each in found if batch_columns.is_list(each.type)]
+    if len(field.shape) > 2 or (len(chosen) == 1 and chosen[0] in lists):
         return _nested(field, found, chosen, lists)
     width = field.shape[1]
-    if chosen:
-        names = list(chosen)
-        if width not in (-1, len(names)):
-            raise errors.SchemaMismatch(
-                f"--input-columns names {len(names)} columns, the model takes {width}"
-            )
-    else:
-        names = _by_position(field, found, lists)
-        if len(names) == 1 and names[0] in lists:
-            return _nested(field, found, names, lists)
+    names = list(chosen) or _by_position(field, found)
+    if len(names) == 1 and names[0] in lists:
+        return _nested(field, found, names, lists)
+    if chosen and width not in (-1, len(names)):
+        raise errors.SchemaMismatch(f"--input-columns names {len(names)} columns, the model takes {width}")
     _check_repeated(names, found.names)
     fields = [Field(name, field.dtype, categories=field.categories) for name in names]
     _check_types(names, fields, found)
-    if kind == "float":
+    if values.kind_of(field.dtype) == "float":
         return Inputs(names, _matrix(model, names, fields, found))
-
-    def take(table: Any) -> Any:
-        import numpy as np
-
-        columns = [batch_columns.convert(table.column(each.name), each) for each in fields]
-        if kind != "object":
-            return np.column_stack(columns)
-        whole = np.empty((table.num_rows, len(columns)), dtype=object)
-        for place, column in enumerate(columns):
-            whole[:, place] = column
-        return whole
-
-    return Inputs(names, take)
+    return Inputs(names, lambda table: _mixed(table, fields))
 
 
-def _by_position(field: Field, found: Any, lists: Sequence[str]) -> list[str]:
+def _mixed(table: Any, fields: Sequence[Field]) -> Any:
+    """Columns of one dtype that is no float side by side."""
+    import numpy as np
+
+    columns = [batch_columns.convert(table.column(field.name), field) for field in fields]
+    if values.kind_of(fields[0].dtype) != "object":
+        return np.column_stack(columns)
+    whole = np.empty((table.num_rows, len(columns)), dtype=object)
+    for place, column in enumerate(columns):
+        whole[:, place] = column
+    return whole
+
+
+def _by_position(field: Field, found: Any) -> list[str]:
     """The columns for a model without names, where there is but one way to choose them."""
     width = field.shape[1]
-    candidates = [
-        each.name for each in found if _can_hold(each.type, field) and not batch_columns.is_list(each.type)
+    lists = [
+        each.name
+        for each in found
+        if batch_columns.is_list(each.type) and not batch_tensors.misfit(each.type, field)
     ]
-    if len(candidates) == width or (width == -1 and candidates):
+    candidates = [
+        each.name for each in found if not batch_columns.is_list(each.type) and _can_hold(each.type, field)
+    ]
+    if len(candidates) == width or (width == -1 and candidates and not lists):
         return candidates
-    if not candidates and len(lists) == 1:
-        return list(lists)
-    what = "columns" if values.kind_of(field.dtype) == "object" else "numeric columns"
-    if values.kind_of(field.dtype) in ("str", "bytes", "datetime"):
-        what = f"columns of {field.dtype}"
-    shown = f": {values.listed(candidates, most=40)}" if candidates else ""
-    if width != -1 and len(candidates) > width:
+    if len(lists) == 1 and (width != -1 or not candidates):
+        return lists
+    what = {"object": "columns", "float": "numeric columns"}.get(
+        values.kind_of(field.dtype), f"columns of {field.dtype}"
+    )
+    has = f"the input has {len(candidates)} {what}"
+    if candidates:
+        has += f": {values.listed(candidates, most=40)}"
+    if lists:
+        has += f"; and columns of lists: {values.listed(lists, most=40)}"
+    if len(candidates) > width:
+        takes = f"that it takes {width} columns" if width != -1 else "that it takes columns by position"
         raise errors.SchemaMismatch(
-            f"the model knows no column names, only that it takes {width} columns, and the input has "
-            f"{len(candidates)} {what}{shown}; which of them is not told",
+            f"the model knows no column names, only {takes}, and {has}; which of them is not told",
             hint="Say --input-columns with those that the model takes, in its order.",
         )
     raise errors.SchemaMismatch(
-        f"the model takes {width if width != -1 else 'numeric'} columns, the input has {len(candidates)} {what}"
-        f"{shown}; all of its columns: {_typed_names(found)}",
-        hint="Say the type of columns that were guessed from text, or score an input that has them all.",
+        f"the model takes {width} columns, {has}; all of its columns: {_typed_names(found)}",
+        hint="Say the type of columns that were guessed from text (--column-type NAME=TYPE), or score an input "
+        "that has them all.",
     )
 
 
@@ -291,13 +314,12 @@ def _nested(field: Field, found: Any, chosen: Sequence[str], lists: Sequence[str
         )
     name = candidates[0]
     _check_repeated([name], found.names)
-    return Inputs([name], lambda table: _tensor(table.column(name), name, field))
+    _check_types([name], [field], found)
+    return Inputs([name], lambda table: batch_tensors.convert(table.column(name), name, field))
 
 
 def _tensors(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
     names, fields = _by_name(model, found, chosen, "tensor")
-    flat = [(name, field) for name, field in zip(names, fields) if _is_flat(field)]
-    _check_types([name for name, _ in flat], [field for _, field in flat], found)
 
     def take(table: Any) -> Any:
         return {field.name: _tensor(table.column(name), name, field) for name, field in zip(names, fields)}
@@ -306,15 +328,16 @@ def _tensors(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
 
 
 def _is_flat(field: Field) -> bool:
+    """Whether a plain column will do."""
     return len(field.shape) <= 1 or field.shape[1:] == (1,)
 
 
 def _tensor(column: Any, name: str, field: Field) -> Any:
-    """The lists of `column` as an ndarray of the shape of `field`."""
-    if _is_flat(field) and not batch_columns.is_list(column.type):
-        array = batch_columns.convert(column, Field(name, field.dtype))
-        return array.reshape(-1, 1) if len(field.shape) == 2 else array
-    return arrays.convert(column.to_pylist(), Field(name, field.dtype, field.shape), name=name)
+    """`column` as an ndarray of the shape of `field`."""
+    if batch_columns.is_list(column.type):
+        return batch_tensors.convert(column, name, field)
+    array = batch_columns.convert(column, Field(name, field.dtype, categories=field.categories))
+    return array.reshape(-1, 1) if len(field.shape) == 2 else array
 
 
 # Models that say nothing
@@ -325,10 +348,10 @@ def _unknown(found: Any, chosen: Sequence[str]) -> Inputs:
     _check_repeated(names, found.names)
     lists = [name for name in names if batch_columns.is_list(found.field(name).type)]
     if len(names) == 1 and lists:
-        return Inputs(names, lambda table: arrays.infer(table.column(names[0]).to_pylist()))
+        return Inputs(names, lambda table: batch_tensors.infer(table.column(names[0]), names[0]))
 
     def take(table: Any) -> Any:
-        columns = {name: batch_columns.infer(table.column(name)) for name in names}
+        columns = {name: batch_columns.infer(table.column(name), name) for name in names}
         return tables.Table(columns, table.num_rows, {}).to_frame()
 
     return Inputs(names, take)

@@ -11,15 +11,15 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 from penstock import errors
-from penstock.scoring.codecs import columns, values
+from penstock.scoring.codecs import values
 from penstock.scoring.interface import Field
 
 _BLOCK_ROWS = 8192
 
 
-def of(table: Any, fields: Sequence[Field], names: Sequence[str], dtype: str) -> Any:
+def of(table: Any, names: Sequence[str], dtype: str) -> Any:
     """The columns `names` of `table`, all numbers, as an ndarray ``(rows, columns)`` of the float `dtype`; a
-    null is NaN. Raises SchemaMismatch for a number that is too large for `dtype`."""
+    null is NaN. Raises DataError for a number that is too large for `dtype`."""
     import numpy as np
 
     matrix = np.empty((table.num_rows, len(names)), dtype=dtype)
@@ -30,7 +30,7 @@ def of(table: Any, fields: Sequence[Field], names: Sequence[str], dtype: str) ->
             for place, column in enumerate(found):
                 block[:, place] = column[start : start + _BLOCK_ROWS]
     if dtype != "float64":
-        _check_range(matrix, found, fields, dtype)
+        _check_range(matrix, found, names)
     return matrix
 
 
@@ -47,16 +47,15 @@ def numbers(column: Any) -> Any:
     return column.to_numpy()
 
 
-def _check_range(matrix: Any, found: Sequence[Any], fields: Sequence[Field], dtype: str) -> None:
-    """An infinity that was none before is a number beyond `dtype`."""
+def _check_range(matrix: Any, found: Sequence[Any], names: Sequence[str]) -> None:
+    """An infinity that was none before is a number beyond the matrix's dtype."""
     import numpy as np
 
-    for place, (column, field) in enumerate(zip(found, fields)):
+    for place, (column, name) in enumerate(zip(found, names)):
         if column.dtype.kind != "f" or column.dtype == matrix.dtype:
             continue
         changed = np.isinf(matrix[:, place]) & ~np.isinf(column)
         if changed.any():
             row = int(changed.argmax())
-            told = values.problem(float(column[row]), Field(field.name, dtype))
-            where = columns.place_in(field.name)(row)
-            raise errors.SchemaMismatch(f"{where}: {told}", field=field.name)
+            told = values.problem(float(column[row]), Field(name, str(matrix.dtype)))
+            raise errors.DataError(told, row=row, column=name)

@@ -6,6 +6,7 @@ Runs in workers: Python 3.8; pyarrow, NumPy and pandas inside the functions.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Sequence
 
 from penstock import errors
@@ -15,6 +16,7 @@ from penstock.scoring.interface import Signature
 from penstock.scoring.models import rows
 
 _DEFAULT_NAME = "prediction"
+_SELECT = "Name some of these as prediction columns, or none for all."
 
 
 class Predictions:
@@ -28,45 +30,59 @@ class Predictions:
         answers = {field.name: field for field in signature.outputs}
         self._field = answers.get(method)
         self._classes = tuple(self._field.categories or ()) if self._field is not None else ()
-        self.names = self._known_names(signature)
-        if self.names is not None:
-            self._check_selected(self.names)
+        self.names = self._known_names()
+        """The columns of every answer; None where only a call shows them."""
+        missing = self._not_among(self.names) if self.names is not None else ""
+        if missing:
+            raise errors.SchemaMismatch(missing, hint=_SELECT)
 
     def table(self, result: Any, count: int) -> Any:
-        """`result`, which a call for `count` rows gave. Raises JobError where it does not have as many rows, and
-        SchemaMismatch for a selected column that is not there."""
-        found = rows.count(result)
-        if found != count:
-            told = f"{found} rows" if found >= 0 else f"a single {type(result).__name__}"
-            raise errors.JobError(
-                f"{self._method} answered {told} for {count} rows, so no answer can be told whose it is",
-                hint="A model has to answer one row for each; where it does not, a scoring script can.",
-            )
+        """`result`, which a call for `count` rows gave.
+
+        Raises InputError where it does not have as many rows (smaller calls may tell which rows got no answer),
+        and JobError for what no other call would mend: one answer for all rows, a selected column that is not
+        there, values that Arrow has no type for.
+        """
+        self._check_rows(rows.count(result), count, result)
         by_name = self._columns(result)
-        self._check_selected(list(by_name))
+        missing = self._not_among(list(by_name))
+        if missing:
+            raise errors.JobError(missing, hint=_SELECT)
         import pyarrow as pa
 
         wanted = self._selected or tuple(by_name)
-        return pa.table([_array(by_name[name], name) for name in wanted], names=list(wanted))
+        arrays = [_array(by_name[name], name) for name in wanted]
+        if self._field is not None and self._field.dtype == "str":
+            # A call all of whose answers are missing has the type of the others.
+            arrays = [each.cast(pa.string()) if pa.types.is_null(each.type) else each for each in arrays]
+        return pa.table(arrays, names=list(wanted))
 
-    def _known_names(self, signature: Signature) -> list[str] | None:
-        """None where only a call shows them."""
-        if self._field is not None:
-            if len(self._field.shape) == 2:
-                width = self._field.shape[1]
-                return self._spread(width) if width > 0 else None
-            return [self._name] if len(self._field.shape) == 1 else None
-        return None
+    def _check_rows(self, found: int, count: int, result: Any) -> None:
+        if found == count:
+            return
+        told = f"{found} rows" if found >= 0 else f"a single {type(result).__name__}"
+        message = f"{self._method} answered {told} for {count} rows, so no answer can be told whose it is"
+        hint = "A model has to answer one row for each; where it does not, a scoring script can."
+        if found in (-1, 1):
+            # Rows scored one by one would get answers, and wrong ones.
+            raise errors.JobError(message, hint=hint)
+        raise errors.InputError(message, hint=hint)
 
-    def _check_selected(self, known: Sequence[str]) -> None:
+    def _known_names(self) -> list[str] | None:
+        shape = self._field.shape if self._field is not None else ()
+        if len(shape) == 2:
+            return self._spread(shape[1]) if shape[1] > 0 else None
+        return [self._name] if shape else None
+
+    def _not_among(self, known: Sequence[str]) -> str:
+        """What to say of selected columns that are not among those `known`; empty where all are."""
         missing = [name for name in self._selected if name not in known]
-        if missing:
-            raise errors.SchemaMismatch(
-                f"the prediction has no column {values.listed(missing, most=40)}; {self._method} gives "
-                f"{values.listed(known, most=100)}",
-                field=missing[0],
-                hint="Name some of these as prediction columns, or none for all.",
-            )
+        if not missing:
+            return ""
+        return (
+            f"the prediction has no column {values.listed(missing, most=40)}; {self._method} gives "
+            f"{values.listed(known, most=100)}"
+        )
 
     def _spread(self, width: int) -> list[str]:
         """The names of the columns of a matrix."""
@@ -108,7 +124,6 @@ def _unique(by_name: dict[str, Any], names: Sequence[str], found: Sequence[Any])
 def _array(column: Any, name: str) -> Any:
     """One column of the answer as an Arrow array."""
     import numpy as np
-    import pyarrow as pa
 
     if hasattr(column, "iloc"):
         return _of_series(column, name)
@@ -119,37 +134,35 @@ def _array(column: Any, name: str) -> Any:
         column = column[:, 0]
     elif len(shape) > 1:
         return _lists(np.ascontiguousarray(column), name)
-    letter = getattr(getattr(column, "dtype", None), "kind", "O")
-    if letter not in "O":
-        return pa.array(column)
-    return _objects(column, name)
+    return _values(column, name)
 
 
-def _objects(column: Any, name: str) -> Any:
+def _values(column: Any, name: str) -> Any:
     import pyarrow as pa
 
+    refused = (pa.ArrowException, TypeError, ValueError, OverflowError)
     try:
-        array = pa.array(column, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        return pa.array(column)
+    except refused as error:
+        # Text among which what is missing is NaN.
+        with contextlib.suppress(*refused):
+            return pa.array(column, from_pandas=True)
         raise errors.JobError(
             f"the column {name!r} of the model's answer cannot be written: {error}",
             hint="Its values have to be of one kind: numbers, text, dates, or lists of these.",
         ) from error
-    return array
 
 
 def _of_series(column: Any, name: str) -> Any:
     import pyarrow as pa
 
-    if str(column.dtype) == "category":
-        column = column.astype(column.cat.categories.dtype)
-    if type(column.dtype).__module__.startswith("numpy") and column.dtype.kind != "O":
-        return pa.array(column.to_numpy())
-    if column.dtype == object:
-        return _objects(column.to_numpy(), name)
-    array = pa.array(column)
+    if type(column.dtype).__module__.startswith("numpy"):
+        return _values(column.to_numpy(), name)
+    array = _values(column, name)
     if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
     return array.cast(pa.string()) if pa.types.is_large_string(array.type) else array
 
 
@@ -157,7 +170,7 @@ def _lists(column: Any, name: str) -> Any:
     """An array of more dimensions as lists of fixed sizes."""
     import pyarrow as pa
 
-    array = _array(column.reshape(-1), name)
+    array = _values(column.reshape(-1), name)
     for size in reversed(column.shape[1:]):
         array = pa.FixedSizeListArray.from_arrays(array, size)
     return array
