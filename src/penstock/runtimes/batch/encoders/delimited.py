@@ -35,7 +35,7 @@ class CsvEncoder:
                 hint="let the scoring script always return the same columns, or write Parquet or JSON Lines",
             )
         for batch in table.to_batches(max_chunksize=texts.ROWS_AT_ONCE):
-            self._file.write(texts.joined(_lines(batch.columns)))
+            self._file.write(texts.joined(lines(batch.columns)))
 
     def close(self) -> None:
         """See `penstock.runtimes.batch.encoders.interface`."""
@@ -53,15 +53,17 @@ def header_line(names: list[str]) -> bytes:
     import pyarrow as pa
 
     row = [pa.array([name], pa.large_string()) for name in names]
-    return bytes(texts.joined(_lines(row)))
+    return bytes(texts.joined(lines(row)))
 
 
-def _lines(columns: list[Any]) -> Any:
+def lines(columns: list[Any], *, missing: str | None = None) -> Any:
+    """Rows of `columns` as lines of CSV, a large_string array. `missing` is what a missing value looks like;
+    None: nothing, except in a single column, where a line with nothing on it would be no row to most readers."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    # A line with nothing on it would be no row to most readers.
-    missing = "" if len(columns) > 1 else '""'
+    if missing is None:
+        missing = "" if len(columns) > 1 else '""'
     cells = [pc.fill_null(_cells(column), missing) for column in columns]
     end = pa.scalar("\n", pa.large_string())
     cells[-1] = pc.binary_join_element_wise(cells[-1], end, pa.scalar("", pa.large_string()))
@@ -89,7 +91,8 @@ def _quoted(values: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    needs = pc.match_substring_regex(values, r'[",\r\n]|^$')
+    # A lone \. is the end of the data to PostgreSQL.
+    needs = pc.match_substring_regex(values, r'[",\r\n]|^$|^\\\.$')
     if not pc.any(needs).as_py():
         return values
     quote, nothing = pa.scalar('"', pa.large_string()), pa.scalar("", pa.large_string())
