@@ -16,6 +16,8 @@ Runs in workers: Python 3.8; pyarrow, pandas and NumPy inside the functions that
 
 from __future__ import annotations
 
+import decimal
+import math
 import sys
 from typing import Any, Iterable, Mapping, Sequence
 
@@ -160,6 +162,11 @@ def _plain(values: Any) -> Any:
         if type(dtype).__name__ == "SparseDtype":
             return values.sparse.to_dense()
         return values
+    if any(isinstance(value, (set, frozenset)) for value in values):
+        # A set of texts has another order in every process.
+        values = [
+            sorted(value, key=str) if isinstance(value, (set, frozenset)) else value for value in values
+        ]
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return values
@@ -199,4 +206,6 @@ def _is_missing(value: Any) -> bool:
     pandas = sys.modules.get("pandas")
     if pandas is not None and (value is pandas.NaT or value is getattr(pandas, "NA", None)):
         return True
-    return isinstance(value, float) and value != value
+    if isinstance(value, decimal.Decimal):
+        return value.is_nan()
+    return isinstance(value, float) and math.isnan(value)

@@ -1,0 +1,2 @@
+def area_of(name):
+    return len(name)

@@ -1,0 +1,5 @@
+"""Is asynchronous."""
+
+
+async def run(mini_batch):
+    return mini_batch

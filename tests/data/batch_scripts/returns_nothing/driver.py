@@ -1,0 +1,6 @@
+"""Forgets to return."""
+
+
+def run(mini_batch):
+    for name in mini_batch:
+        print(name)

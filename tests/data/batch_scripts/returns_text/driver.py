@@ -1,0 +1,5 @@
+"""Returns a text."""
+
+
+def run(mini_batch):
+    return "\n".join(mini_batch)
