@@ -13,13 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from support.postgres import PASSWORD, QUOTED_PASSWORD, Database
-from support.staged_parts import staged
 
 from penstock.bundle.batch import Output
 from penstock.errors import OutputError
 from penstock.runtimes.batch.sinks import registry
 from penstock.runtimes.batch.sinks.interface import Published, Sink
+from support.postgres import PASSWORD, QUOTED_PASSWORD, Database
+from support.staged_parts import staged
 
 pytestmark = pytest.mark.slow
 
@@ -86,7 +86,7 @@ def test_types(postgres: Database, tmp_path: Path) -> None:
 
     [first, second] = postgres.run("SELECT * FROM scores")
     assert first == (
-        1, decimal.Decimal(2**64 - 1), pytest.approx(0.1, rel=1e-6), True, now, now.replace(tzinfo=dt.timezone.utc),
+        1, decimal.Decimal(2**64 - 1), pytest.approx(0.1, rel=1e-6), True, now, now.replace(tzinfo=dt.UTC),
         now.date(), now.time(), decimal.Decimal("1.50"), b"\x00\xff", [1, 2], {"a": 1, "b": 'x"'}, None, "\\.",
     )  # fmt: skip
     assert second[0] is None
@@ -181,8 +181,9 @@ def test_a_table_that_does_not_fit(
 
 
 def test_a_database_that_is_not_there_keeps_its_secrets(postgres: Database, tmp_path: Path) -> None:
-    for location in (postgres.url.replace(QUOTED_PASSWORD, "hunter2"), postgres.url.replace(f":{postgres.port}", ":1"),
-                     "postgresql://user:hunter2@[broken/x"):  # fmt: skip
+    wrong = postgres.url.replace(QUOTED_PASSWORD, "hunter2")
+    nobody = postgres.url.replace(f":{postgres.port}", ":1")
+    for location in (wrong, nobody, "postgresql://user:hunter2@[broken/x"):
         sink = registry.open_sink(
             Output(location=location, form="sql", table="scores"), job="j", folder=str(tmp_path)
         )
