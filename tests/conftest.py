@@ -10,4 +10,4 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Fixtures of real services, each started by the first test that asks for it.
-pytest_plugins = ["support.postgres", "support.object_store", "support.azurite"]
+pytest_plugins = ["support.postgres", "support.object_store", "support.azurite", "support.http_files"]

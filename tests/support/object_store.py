@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
@@ -93,6 +94,7 @@ def s3(s3_store: Store) -> Bucket:
     return s3_store.bucket()
 
 
+@functools.cache  # making one takes longer than anything that is done with it; threads may share it
 def _client(endpoint: str) -> Any:
     import boto3
 

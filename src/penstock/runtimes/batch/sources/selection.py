@@ -71,6 +71,12 @@ def split_pattern(text: str) -> tuple[str, Pattern]:
     return "/".join(parts[:first]), Pattern(parts[first:])
 
 
+def literal_start(text: str) -> str:
+    """The part of the pattern `text` before its first wildcard."""
+    found = _MAGIC.search(text)
+    return text[: found.start()] if found else text
+
+
 class Pattern:
     """A glob, matched name by name from the top, so that folders which cannot match are never opened.
 
