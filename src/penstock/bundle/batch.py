@@ -182,10 +182,12 @@ class BatchLaunch:
     engine_options: Mapping[str, str] = field(default_factory=dict)
     incremental: bool = False
     """Score only inputs that are new or changed since the last successful job of the same kind."""
+    force: bool = False
+    """Start even where a job that does the very same is not finished."""
     notes: tuple[str, ...] = ()
     log_format: str = "human"
     """``human``: a progress bar and a summary; ``json``: events, one a line."""
-    log_level: str = "info"
+    log_level: str = "warning"
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -220,7 +222,8 @@ class BatchLaunch:
 
 
 _PLAIN = (
-    "job", "folder", "python", "engine", "engine_options", "incremental", "notes", "log_format", "log_level",
+    "job", "folder", "python", "engine", "engine_options", "incremental", "force", "notes", "log_format",
+    "log_level",
 )  # fmt: skip
 
 _WITHOUT_EFFECT_ON_RESULTS = ("workers", "max_retries", "memory_limit_mb", "start_timeout_s", "preload")

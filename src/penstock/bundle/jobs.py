@@ -85,9 +85,11 @@ def read_launch(folder: str) -> BatchLaunch:
         raise JobError(f"{path} cannot be read: {error}", hint="start a new job") from error
 
 
-def write_about(folder: str, **about: Any) -> None:
+def write_about(job_folder: str, **about: Any) -> None:
     """Keep what is known of the job, for people and other jobs; each fact over what was there."""
-    replace_file(os.path.join(folder, ABOUT), json.dumps({**read_about(folder), **about}, indent=1) + "\n")
+    replace_file(
+        os.path.join(job_folder, ABOUT), json.dumps({**read_about(job_folder), **about}, indent=1) + "\n"
+    )
 
 
 def read_about(folder: str) -> dict[str, Any]:

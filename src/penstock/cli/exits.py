@@ -9,15 +9,17 @@ BUG = 1
 USAGE = 2
 START = 3
 ENVIRONMENT = 4
+JOB = 5
 INTERRUPTED = 130
 
 MEANINGS = {
-    OK: "served, and stopped in peace",
+    OK: "served, and stopped in peace; scored",
     BUG: "a bug in Penstock; please report the traceback",
     USAGE: "a command line or a file that cannot be meant",
     START: "model or scoring script cannot start",
     ENVIRONMENT: "the environment cannot be built or found",
-    INTERRUPTED: "interrupted before the server ran",
+    JOB: "a batch job failed, or its input or output cannot be used",
+    INTERRUPTED: "interrupted before the server ran; a job stopped, to be resumed",
 }
 
 
@@ -29,4 +31,6 @@ def code_of(error: errors.PenstockError) -> int:
         return ENVIRONMENT
     if isinstance(error, errors.StartError):
         return ENVIRONMENT if error.stage == "environment" else START
+    if isinstance(error, (errors.JobError, errors.DataError, errors.OutputError)):
+        return JOB
     return BUG

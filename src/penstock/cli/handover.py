@@ -1,4 +1,4 @@
-"""From the command line to the supervisor: this process becomes it.
+"""From the command line to a supervisor or driver: this process becomes it.
 
 The launch goes through an inherited file without a name, so that keys stand neither in the argument list nor
 in the environment of any process.
@@ -10,24 +10,30 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
-from typing import NoReturn
-
-from penstock.bundle.launch import Launch
+from typing import NoReturn, Protocol
 
 SUPERVISOR = "penstock.runtimes.realtime.supervisor"
+DRIVER = "penstock.runtimes.batch.driver"
 
 
-def hand_over(launch: Launch, environ: Mapping[str, str]) -> NoReturn:
-    """Replaces this process by the supervisor of `launch`, in the environment `environ`."""
+class Launch(Protocol):
+    """What is handed over: `penstock.bundle.launch.Launch` or `penstock.bundle.batch.BatchLaunch`."""
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+
+
+def hand_over(launch: Launch, environ: Mapping[str, str], *, to: str = SUPERVISOR) -> NoReturn:
+    """Replaces this process by the module `to` for `launch`, in the environment `environ`."""
     descriptor = write_launch(launch)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(sys.executable, argv_of(descriptor), dict(environ))  # noqa: S606 - no shell is wanted
+    os.execve(sys.executable, argv_of(descriptor, to), dict(environ))  # noqa: S606 - no shell is wanted
 
 
-def argv_of(descriptor: int) -> list[str]:
-    """The supervisor's argument list. `-P`: modules in the user's working directory must not shadow any of ours."""
-    return [sys.executable, "-P", "-m", SUPERVISOR, "--launch-fd", str(descriptor)]
+def argv_of(descriptor: int, module: str = SUPERVISOR) -> list[str]:
+    """The argument list of `module`. `-P`: modules in the user's working directory must not shadow any of ours."""
+    return [sys.executable, "-P", "-m", module, "--launch-fd", str(descriptor)]
 
 
 def write_launch(launch: Launch) -> int:

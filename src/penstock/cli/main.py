@@ -13,7 +13,11 @@ from penstock import errors
 from penstock.cli import exits, failures
 
 COMMANDS = {
-    "serve": ("penstock.cli.serve", "Serve a model, a scoring script or a deployment file over HTTP.")
+    "serve": ("penstock.cli.serve", "Serve a model, a scoring script or a deployment file over HTTP."),
+    "score": (
+        "penstock.cli.score",
+        "Score files, tables or a database with it: every row once, in parallel.",
+    ),
 }
 """Command -> module that holds it under the same name, and its line in ``penstock --help``."""
 
@@ -46,7 +50,7 @@ class LazyGroup(click.Group):
 )
 @click.version_option(penstock.__version__, prog_name="penstock", message="%(prog)s %(version)s")
 def penstock_group() -> None:
-    """Lead data to trained models: serve them over HTTP, from the files that you have."""
+    """Lead data to trained models: serve them over HTTP, score data in batches, from the files that you have."""
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -55,3 +55,24 @@ def _scaled(text: str, units: dict[str, int]) -> int | None:
     if match is None or match[2].lower() not in units:
         return None
     return round(float(match[1]) * units[match[2].lower()])
+
+
+class MiniBatchSize(click.ParamType[tuple[int, str]]):
+    """``10`` (files), ``5000rows``, ``64KB``: a number and ``files``, ``rows`` or ``bytes``."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, str]:
+        """The number and its unit."""
+        if isinstance(value, tuple):
+            return value
+        text = str(value).strip()
+        match = re.fullmatch(r"(\d+)\s*(|files?|rows?)", text)
+        if match and int(match[1]):
+            return int(match[1]), "rows" if match[2].startswith("row") else "files"
+        number = _scaled(text, BYTES)
+        if number is None or number < 1:
+            self.fail(f"{text!r} is no size: write 10 (files), 5000rows, or 64KB", param, ctx)
+        return number, "bytes"

@@ -12,7 +12,7 @@ import click
 
 from penstock import errors
 from penstock.assembly import serving, things
-from penstock.cli import handover, keys, sections, serve_options, variables
+from penstock.cli import handover, keys, sections, serve_options, thing_options, variables
 from penstock.spec.drafts import Draft
 
 EPILOG = """
@@ -78,21 +78,16 @@ def serve(**given: Any) -> None:
 
 def sources_of(given: Mapping[str, Any], environ: Mapping[str, str]) -> things.Sources:
     """What the command line names, or, when it names nothing, what the inference server's variables name."""
-    named = {
-        "thing": given["thing"],
-        "model": given["model"],
-        "model_directory": given["model_dir"],
-        "code": given["code"],
-        "script": given["script"],
-        "inference_config": given["inference_config"],
-        "deployment_config": given["deployment_config"],
-    }
-    if not any(named.values()) and environ.get("AZUREML_ENTRY_SCRIPT"):
-        named["script"] = environ["AZUREML_ENTRY_SCRIPT"]
-        named["code"] = environ.get("AML_APP_ROOT", "")
-        named["model_directory"] = environ.get("AZUREML_MODEL_DIR", "")
-    rest = {name: given[name] for name in ("environment", "sample_input", "name")}
-    return things.Sources(**{name: value or "" for name, value in {**named, **rest}.items()})
+    configs = {name: given[name] for name in ("inference_config", "deployment_config")}
+    named = ("thing", "model", "model_dir", "code", "script")
+    if any(given[name] for name in named) or any(configs.values()) or not environ.get("AZUREML_ENTRY_SCRIPT"):
+        return thing_options.sources(given, **configs)
+    return thing_options.sources(
+        given,
+        script=environ["AZUREML_ENTRY_SCRIPT"],
+        code=environ.get("AML_APP_ROOT", ""),
+        model_directory=environ.get("AZUREML_MODEL_DIR", ""),
+    )
 
 
 def typed_draft(given: Mapping[str, Any]) -> Draft:

@@ -3,74 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import click
 
-from penstock.cli import quantities, sections
-
-
-def option(section: str, *declarations: str, **attributes: Any) -> Any:
-    """A Click option under the heading `section`."""
-    return click.option(*declarations, cls=sections.SectionedOption, section=section, **attributes)
-
+from penstock.cli import quantities, thing_options
+from penstock.cli.thing_options import option
 
 SERVED, ENVIRONMENT, LISTENER, ACCESS = "What is served", "Environment", "Listener", "Access"
 SCORING, LOGS, OTHER = "Workers and limits", "Logs", "Other"
-PATH = "PATH"
 
 
 OPTIONS = (
-    option(
-        SERVED,
-        "--script",
-        "--entry-script",
-        "script",
-        metavar="FILE",
-        help="Scoring script with init() and run(); relative to --code, else to here.",
-    ),
-    option(
-        SERVED,
-        "--code",
-        metavar="DIR",
-        help="Folder of the script and its modules.  [default: the script's folder]",
-    ),
-    option(
-        SERVED,
-        "--model",
-        metavar=PATH,
-        help="The model, where THING is a deployment file: replaces the model it names.",
-    ),
-    option(
-        SERVED,
-        "--model-dir",
-        metavar="DIR",
-        help="AZUREML_MODEL_DIR for the script.  [default: the folder that holds the model]",
-    ),
+    *thing_options.of(SERVED, ENVIRONMENT),
     option(SERVED, "--inference-config", metavar="FILE", help="Azure ML v1 inferenceconfig.json."),
     option(SERVED, "--deployment-config", metavar="FILE", help="Azure ML v1 deploymentconfig.json."),
-    option(
-        SERVED,
-        "--sample-input",
-        metavar="FILE",
-        help="A sample payload, for models that say nothing of their inputs.",
-    ),
-    option(
-        SERVED, "--name", metavar="NAME", help="The deployment's name.  [default: from the file or model]"
-    ),
-    option(
-        ENVIRONMENT,
-        "--environment",
-        metavar="ENV",
-        help="conda.yml, requirements.txt, a name of the environment table, or 'current'."
-        "  [default: what the file or the MLflow model asks for, else current]",
-    ),
-    option(
-        ENVIRONMENT,
-        "--strict-environment",
-        is_flag=True,
-        help="Fail where the Python that is asked for is missing, instead of using the nearest.",
-    ),
     option(LISTENER, "--host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]"),
     option(
         LISTENER,
@@ -188,6 +134,4 @@ OPTIONS = (
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:
     """`function` with every option of OPTIONS, in their order."""
-    for decorate in reversed(OPTIONS):
-        function = decorate(function)
-    return function
+    return thing_options.decorated(function, OPTIONS)

@@ -10,6 +10,7 @@ clock.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ class Held:
     began: float = 0.0
     is_begun: bool = False
     """The worker has said something of its first lease."""
+    fetching: set[int] = field(default_factory=set)
+    """Leases whose files are not here yet."""
     killed: str = ""
     """Why it was killed, once it was."""
 
@@ -58,11 +61,13 @@ class Held:
 class Leases:
     """All mini-batches that are not committed, and all workers that are ready.
 
-    `numbers` gives the mini-batches that have no outcome yet, in order, read lazily.
+    `numbers` gives the mini-batches that have no outcome yet, in order, read lazily. `ahead`: inputs are fetched
+    first, so that a second lease is always worth having.
     """
 
-    def __init__(self, settings: BatchSettings, numbers: Iterator[int]) -> None:
+    def __init__(self, settings: BatchSettings, numbers: Iterator[int], *, ahead: bool = False) -> None:
         self._settings = settings
+        self._ahead = ahead
         self._fresh = numbers
         self._again: list[tuple[float, int]] = []
         self._workers: dict[str, Held] = {}
@@ -93,6 +98,8 @@ class Leases:
             self._typical_s += (now - held.began - self._typical_s) / 8
             held.phase, held.span, held.since = messages.READING, (0, 0), now
             held.began, held.is_begun = now, False
+            if held.numbers and held.numbers[0] in held.fetching:
+                held.since = math.inf
         self._attempts.pop(number, None)
         self._damage.pop(number, None)
         return self._fill(now)
@@ -107,7 +114,7 @@ class Leases:
             number = held.numbers.popleft()
             actions += self._lost(number, held, held.killed or how, now)
         for number in held.numbers:
-            self._attempts[number] -= 1
+            self._attempts[number] -= 1  # it was never begun
             heapq.heappush(self._again, (now, number))
         return actions + self._fill(now)
 
@@ -130,6 +137,23 @@ class Leases:
         if held is not None and not held.killed:
             held.killed = why
 
+    def postpone(self, worker: str, number: int) -> None:
+        """The lease of `number` waits for its files; no clock runs for it until it is `sent`."""
+        held = self._workers[worker]
+        if held.numbers[0] == number:
+            held.since = math.inf
+        held.fetching.add(number)
+
+    def sent(self, worker: str, number: int, now: float) -> bool:
+        """The files of `number` are here. Whether `worker` still has the lease; then it is to be sent."""
+        held = self._workers.get(worker)
+        if held is None or number not in held.numbers:
+            return False
+        held.fetching.discard(number)
+        if held.numbers[0] == number:
+            held.since = held.began = now
+        return True
+
     def close(self) -> None:
         """Hand out nothing more."""
         self._is_closed = True
@@ -148,10 +172,20 @@ class Leases:
         fresh = Damage(max_retries=settings.max_retries, bisect=settings.on_error == "bisect")
         return self._damage.get(number, fresh)
 
-    def holds(self, worker: str) -> int:
-        """How many leases `worker` has."""
+    def first_of(self, worker: str) -> int:
+        """The mini-batch that `worker` is working on; -1: none."""
         held = self._workers.get(worker)
-        return len(held.numbers) if held else 0
+        return held.numbers[0] if held and held.numbers else -1
+
+    def reason_of(self, worker: str) -> str:
+        """Why `worker` was killed by us; empty: it was not."""
+        held = self._workers.get(worker)
+        return held.killed if held else ""
+
+    @property
+    def workers(self) -> list[str]:
+        """Those that are ready."""
+        return list(self._workers)
 
     @property
     def running(self) -> int:
@@ -190,7 +224,7 @@ class Leases:
         if self._is_closed:
             return actions
         # First everybody gets one, then those who are fast a second: the last ones are spread.
-        for room in range(2 if self._typical_s < QUICK_S else 1):
+        for room in range(2 if self._ahead or self._typical_s < QUICK_S else 1):
             for worker, held in self._workers.items():
                 if held.killed or len(held.numbers) > room:
                     continue

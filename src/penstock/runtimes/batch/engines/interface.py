@@ -10,15 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from penstock.runtimes.batch.messages import Order
+
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """Something a worker did, or that happened to it.
 
-    `kind`: ``ready`` (loaded; `content` is its description), ``at`` (begins a call: rows ``start``, ``stop`` of
-    mini-batch ``number``, or a phase), ``done`` (a mini-batch's outcome), ``gone`` (it died; ``how``), ``log``
-    (a line it wrote), ``load-failed`` (``failure``), ``usage`` (CPU seconds, resident bytes). `worker` is
-    unique within a job, also across replacements.
+    `kind`: ``ready`` (loaded; `content` is its description and ``pid``), ``at`` (begins a ``phase``; for a call
+    the rows from ``start`` to ``stop`` of mini-batch ``number``), ``done`` (the fields of a `messages.Outcome`),
+    ``gone`` (it has ended; ``how``), ``log`` (``level`` and ``text`` that it wrote), ``load-failed`` (``failure``:
+    ``stage``, ``message``, ``detail``, ``hint``), ``usage`` (``resident`` bytes). `worker` is unique within a job,
+    also across replacements.
     """
 
     kind: str
@@ -35,9 +38,8 @@ class Engine(Protocol):
     def events(self, timeout_s: float) -> Sequence[Event]:
         """What has happened, waiting up to `timeout_s` when nothing has."""
 
-    def order(self, worker: str, order: Mapping[str, Any]) -> None:
-        """Hand `order` (a message of `penstock.runtimes.batch.messages`) to `worker`; one that is gone takes none,
-        and its ``gone`` event says so."""
+    def order(self, worker: str, order: Order) -> None:
+        """Hand `order` to `worker`; one that is gone takes none, and its ``gone`` event says so."""
 
     def replace(self, worker: str, *, kill: bool) -> None:
         """End `worker`, at once or after what it has begun, and start another in its place."""

@@ -31,7 +31,7 @@ USAGE_EVERY_S = 0.5
 END_S = 5.0
 """How long workers that were told to retire may take for it, a script's ``shutdown()`` included."""
 YOUNG_S, YOUNG_DEATHS = 5.0, 5
-"""Nurseries that end this young, this many times in a row, cannot run here."""
+"""Nurseries that end this young, this many times in a row, cannot run here; nor can workers that never load."""
 
 
 class _Worker:
@@ -75,6 +75,7 @@ class LocalEngine:
         self._nursery: children.Child | None = None
         self._nursery_ready = False
         self._young_deaths = 0
+        self._unborn = 0
         self._desired = 0
         self._asked = 0
         self._loading: set[int] = set()
@@ -112,12 +113,12 @@ class LocalEngine:
                     key.data()
             self._look()
 
-    def order(self, worker: str, order: Mapping[str, Any]) -> None:
-        """See `Engine.order`; `order` holds the ``frame``."""
+    def order(self, worker: str, order: messages.Order) -> None:
+        """See `Engine.order`."""
         found = self._workers.get(worker)
         if found is not None:
             with contextlib.suppress(OSError):
-                found.sock.sendall(order["frame"])
+                found.sock.sendall(order.to_frame())
 
     def replace(self, worker: str, *, kill: bool) -> None:
         """See `Engine.replace`."""
@@ -247,11 +248,14 @@ class LocalEngine:
         self._young_deaths = self._young_deaths + 1 if young else 1
         how = children.how_it_ended(code)
         if self._young_deaths >= YOUNG_DEATHS:
-            failure = {"stage": "model", "message": f"the process that loads the model ends at once: {how}"}
-            self._tell("load-failed", "", failure={"detail": "", "hint": "see the log above", **failure})
+            self._fail_to_load(f"the process that loads the model ends at once: {how}")
             return
         self._tell("log", "", level="warning", text=f"the nursery ended ({how}); starting another")
         self._start_nursery()
+
+    def _fail_to_load(self, message: str) -> None:
+        failure = {"stage": "model", "message": message, "detail": "", "hint": "the log has what it wrote"}
+        self._tell("load-failed", "", failure=failure)
 
     def _forget_nursery(self) -> None:
         child, self._nursery = self._nursery, None
@@ -289,6 +293,7 @@ class LocalEngine:
                 found.pid = content.pop("pid")
                 self._loading.discard(found.pid)
                 self._workers[found.name] = found
+                self._unborn = 0
                 self._tell("ready", found.name, pid=found.pid, **content)
             elif kind == messages.AT:
                 number, phase, start, stop = content
@@ -319,7 +324,11 @@ class LocalEngine:
     def _on_exit(self, pid: int, how: str) -> None:
         if pid in self._loading:
             self._loading.discard(pid)
-            self._spawn()
+            self._unborn += 1
+            if self._unborn >= YOUNG_DEATHS:
+                self._fail_to_load(f"every worker ends before it has loaded: {how}")
+            else:
+                self._spawn()
             return
         for found in list(self._workers.values()):
             if found.pid == -pid:

@@ -1,0 +1,249 @@
+"""From what somebody typed behind ``penstock score`` to a `BatchLaunch`.
+
+`resolve` decides: it reads files and looks at paths, and changes nothing. `furnish` acts: it builds the
+environment. What starts processes is the command line's business.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from penstock import errors
+from penstock.assembly import environments, things
+from penstock.assembly.things import Sources
+from penstock.bundle import batch, jobs, manifest
+from penstock.bundle.batch import BatchLaunch, Inputs, Output, ReadOptions
+from penstock.spec import drafts, paths
+from penstock.spec.batch_drafts import BatchDraft
+from penstock.spec.drafts import Draft, EnvironmentChoice
+
+DATABASES = ("postgresql", "postgres", "sqlite", "mysql", "mariadb", "mssql", "oracle", "snowflake", "duckdb")
+"""URL schemes, with or without a driver (``postgresql+psycopg``), that are databases."""
+
+FORMS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+"""What a name of an output file promises."""
+
+PYARROW = "pyarrow>=14"
+"""What a deployment's environment needs besides where rows are read; scripts that take files need nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the command line says of a job. Mappings hold fields of the values in `penstock.bundle.batch` by name,
+    as far as anything was said."""
+
+    inputs: tuple[str, ...] = ()
+    """Each a location, or ``name=location`` where a file names its inputs."""
+    output: str = ""
+    output_format: str = ""
+    input_format: str = ""
+    takes: str = ""
+    query: str = ""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    intake: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of `Inputs`."""
+    writing: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of `Output`."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    launch: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of `BatchLaunch`."""
+    job: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """All that was decided. `launch.python` is empty until `furnish` has built the environment."""
+
+    launch: BatchLaunch
+    environment: EnvironmentChoice
+    format: str = ""
+
+
+def resolve(sources: Sources, said: Draft, asked: Asked, *, jobs_root: str) -> BatchPlan:
+    """The plan for `sources` and what was `asked`: the command line goes over what the files say.
+
+    Raises UsageError, SpecError (a file) and ModelError (a model that nothing here can score).
+    """
+    things.refuse_contradictions(sources, "penstock score")
+    filed = _of_file(sources, asked)
+    draft = drafts.layered(filed.draft, drafts.layered(things.of_sources(sources, filed.draft), said))
+    if draft.model is None and draft.code is None:
+        raise errors.UsageError(
+            "nothing to score with: no model, no scoring script, no deployment file",
+            hint="penstock score model.pkl --input data.parquet --output scores.parquet",
+        )
+    if draft.code is not None:
+        things.check_code(draft.code)
+    found = things.format_of(draft)
+    inputs = _inputs(filed, asked)
+    settings = _settings(filed, asked, inputs, is_script=draft.code is not None)
+    output = _output(filed, asked, settings)
+    model, variables = things.model_and_variables(draft, found)
+    name = draft.name or (model.name if model else Path(draft.code.script).stem if draft.code else "")
+    described = manifest.Manifest(
+        name=name, model=model, code=draft.code, variables=variables, sample_input=draft.sample_input
+    )
+    job = jobs.checked_name(asked.job) if asked.job else jobs.new_name(name)
+    launch = BatchLaunch(
+        job=job,
+        folder=str(Path(jobs_root, job)),
+        manifest=described,
+        python="",
+        inputs=inputs,
+        output=output,
+        settings=settings,
+        notes=draft.notes,
+        **asked.launch,
+    )
+    environment = draft.environment or things.unsaid_environment(draft, found)
+    return BatchPlan(launch=launch, environment=environment, format=found)
+
+
+def furnish(plan: BatchPlan, *, strict: bool, say: Callable[[str], None]) -> BatchLaunch:
+    """The launch of `plan`, its environment built; `say` is told of progress.
+
+    `strict`: the Python that the files ask for, or none. Raises EnvironmentBuildError, and SpecError for an
+    environment file that cannot be read.
+    """
+    reads_rows = plan.launch.settings.takes != "files" or not plan.launch.output.form.startswith("append-row")
+    furnished = environments.furnish(
+        plan.environment, strict=strict, say=say, also=(PYARROW,) if reads_rows else ()
+    )
+    return dataclasses.replace(
+        plan.launch,
+        python=furnished.python,
+        requirements=furnished.requirements,
+        notes=plan.launch.notes + furnished.notes,
+    )
+
+
+def _of_file(sources: Sources, asked: Asked) -> BatchDraft:
+    """What a deployment file says, its inputs bound to those of the command line."""
+    if not things.is_deployment_file(sources.thing):
+        return BatchDraft(draft=Draft())
+    from penstock.spec import batch_files
+
+    return batch_files.read(
+        sources.thing,
+        inputs=dict(_named(asked.inputs)),
+        output=asked.output,
+        model_given=bool(sources.model),
+        environment_given=bool(sources.environment),
+    )
+
+
+def _named(inputs: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The ``name=location`` pairs among `inputs`."""
+    pairs = (text.partition("=") for text in inputs)
+    return [(name, value) for name, equals, value in pairs if equals and name.isidentifier()]
+
+
+def _inputs(filed: BatchDraft, asked: Asked) -> Inputs:
+    named = {f"{name}={value}" for name, value in _named(asked.inputs)}
+    typed = tuple(_location(text) for text in asked.inputs if text not in named or not filed.draft.code)
+    locations = typed or filed.locations
+    if not locations:
+        raise errors.UsageError(
+            "no input", hint="--input PATH: a file, a folder, a glob, a URL; several times for several"
+        )
+    read = ReadOptions(**asked.reading)
+    common: dict[str, Any] = {"query": asked.query, **asked.intake}
+    tables = [location for location in locations if _is_mltable(location)]
+    if asked.input_format == "mltable" or tables:
+        if len(locations) > 1:
+            raise errors.UsageError(
+                f"{(tables or list(locations))[0]} is an MLTable, and other inputs are given besides",
+                hint="list all paths in one MLTable, or score them one after the other",
+            )
+        from penstock.spec import mltables
+
+        return dataclasses.replace(mltables.read(locations[0]), **{k: v for k, v in common.items() if v})
+    is_database = [_scheme(location) in DATABASES for location in locations]
+    form = asked.input_format or filed.input_format or ("sql" if all(is_database) else "")
+    if asked.query and not all(is_database):
+        raise errors.UsageError(
+            "--query selects from a database, and the input is none",
+            hint="--input postgresql://user@host/database --query 'SELECT ...'",
+        )
+    return Inputs(locations=locations, format=form, read=read, **common)
+
+
+def _location(text: str) -> str:
+    """A URL as it is; a path or glob absolute."""
+    return text if "://" in text or text.startswith("azureml:") else str(paths.absolute(text))
+
+
+def _scheme(location: str) -> str:
+    """``postgresql`` of ``postgresql+psycopg://...``; empty for a path."""
+    head, mark, _ = location.partition("://")
+    return head.partition("+")[0].lower() if mark else ""
+
+
+def _is_mltable(location: str) -> bool:
+    path = Path(location)
+    return path.name == "MLTable" or Path(path, "MLTable").is_file()
+
+
+def _settings(filed: BatchDraft, asked: Asked, inputs: Inputs, *, is_script: bool) -> batch.BatchSettings:
+    said: dict[str, Any] = {**filed.batch, **asked.settings}
+    said["takes"] = _takes(asked, inputs, said, is_script=is_script)
+    if said["takes"] != "files" and said.get("mini_batch_unit") == "files" and not is_script and filed.batch:
+        # Azure ML's mini-batches of so many files; a model of ours is called for so many rows.
+        said.setdefault("mini_batch_size", 0)
+    return batch.BatchSettings(**said)
+
+
+def _takes(asked: Asked, inputs: Inputs, said: Mapping[str, Any], *, is_script: bool) -> str:
+    """What the scorer gets. A script gets paths of files, as Azure ML has it, unless its input is a table."""
+    if not is_script:
+        if asked.takes:
+            raise errors.UsageError(
+                "--pass says what a script gets, and there is no script",
+                hint="--script score.py, or leave it out",
+            )
+        return "arrow"
+    if asked.takes:
+        return {"files": "files", "dataframe": "frame"}[asked.takes]
+    is_table = inputs.format in ("sql", "delta", "mltable") or bool(inputs.transformations)
+    return "frame" if is_table or said.get("mini_batch_unit") == "rows" else "files"
+
+
+def _output(filed: BatchDraft, asked: Asked, settings: batch.BatchSettings) -> Output:
+    said: dict[str, Any] = {**filed.output, **asked.writing}
+    if not asked.output:
+        raise errors.UsageError(
+            "no output", hint="--output scores.parquet, --output scores.csv, --output FOLDER, or a URL"
+        )
+    location = _location(asked.output)
+    form = asked.output_format or _form_of(asked.output)
+    if not form and said.get("form"):
+        # Azure ML's output is a folder, in which the file lies that its YAML names.
+        form = said["form"]
+        if form != "summary-only":
+            location = f"{location.rstrip('/')}/{filed.output_file_name or 'predictions.csv'}"
+    said["form"] = form or "parquet-dataset"
+    if said["form"] == "append-row" and settings.takes == "arrow":
+        raise errors.UsageError(
+            "append-row is the text of what a script returned, and there is no script",
+            hint="--output-format csv",
+        )
+    if said["form"] == "sql" and not said.get("table"):
+        raise errors.UsageError("no table in the database", hint="--table scores, or --table schema.scores")
+    if said.get("mode") == "upsert" and not said.get("key"):
+        raise errors.UsageError(
+            "upsert needs to know which rows are the same", hint="--key id, several times for several columns"
+        )
+    return Output(location=location, **said)
+
+
+def _form_of(said: str) -> str:
+    """What an output's name promises; empty: a folder of Parquet files, unless a file says otherwise."""
+    if _scheme(said) in DATABASES:
+        return "sql"
+    if said.endswith("/"):
+        return ""
+    return FORMS.get(Path(said.partition("?")[0]).suffix.lower(), "")

@@ -1,0 +1,203 @@
+"""The end of a job: dead letters gathered, what scripts wrote themselves moved to its place, the summary. And its
+log files. Driver only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from penstock.bundle.batch import BatchLaunch, Output
+from penstock.errors import OutputError
+from penstock.kit import urls
+from penstock.runtimes.batch import progress
+from penstock.runtimes.batch.ledger import Ledger
+from penstock.runtimes.batch.messages import Outcome
+from penstock.runtimes.batch.sinks.interface import Published
+from penstock.runtimes.batch.tally import Tally
+
+OWN_RESULTS = "own-results"
+"""Where scripts write what they publish themselves (``AZUREML_BI_OUTPUT_PATH``), within the staging folder."""
+
+DEAD_LETTERS = "dead-letters.jsonl"
+
+
+class LogFiles:
+    """The job's log files under `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[str, TextIO] = {}
+
+    def worker(self, worker: str, content: Mapping[str, Any]) -> None:
+        """A line that `worker` wrote."""
+        self._file(f"worker-{worker or 'nursery'}.txt").write(
+            f"{content['level'].upper()} {content['text']}\n"
+        )
+
+    def outcome(self, worker: str, outcome: Outcome) -> None:
+        """What came of a mini-batch."""
+        took = outcome.reading_s + outcome.scoring_s + outcome.writing_s
+        line = f"mini-batch {outcome.number}: {outcome.items} items, {outcome.failed} failed, {took:.3f} s\n"
+        self._file("mini-batches.txt").write(line)
+        if outcome.error:
+            text = f"mini-batch {outcome.number}: {outcome.error}\n{outcome.traceback}\n"
+            self._file("errors.txt").write(text)
+
+    def overview(self, summary: Mapping[str, Any]) -> None:
+        """The whole in a few lines."""
+        self._file("overview.txt").write(text(summary))
+
+    def close(self) -> None:
+        """Finish all files."""
+        for file in self._open.values():
+            file.close()
+
+    def _file(self, name: str) -> TextIO:
+        if name not in self._open:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._open[name] = (self._folder / name).open("a", encoding="utf-8", buffering=1)
+        return self._open[name]
+
+
+def gather_dead_letters(ledger: Ledger, staging: str, folder: Path) -> str:
+    """All dead letters in the plan's order as one file in the job's folder; its path, or empty. The line numbers of
+    ``traceback_of`` are those of the whole file."""
+    target = folder / DEAD_LETTERS
+    lines = 0
+    with target.open("w", encoding="utf-8") as out:
+        for outcome in ledger.outcomes(failed_only=True):
+            if not outcome.dead_letters:
+                letter = {"mini_batch": outcome.number, "items": outcome.failed, "error": outcome.error}
+                out.write(json.dumps({**letter, "traceback": outcome.traceback}) + "\n")
+                lines += 1
+                continue
+            first = lines
+            with (
+                contextlib.suppress(FileNotFoundError),
+                Path(staging, outcome.dead_letters).open() as letters,
+            ):
+                for line in letters:
+                    letter = json.loads(line)
+                    if "traceback_of" in letter:
+                        letter["traceback_of"] += first
+                    out.write(json.dumps(letter, ensure_ascii=False) + "\n")
+                    lines += 1
+    if not lines:
+        target.unlink()
+        return ""
+    return str(target)
+
+
+def publish_own_results(output: Output, staging: str, published: Published) -> Published:
+    """Move what scripts have written to ``AZUREML_BI_OUTPUT_PATH`` beside the results. Never over what is there:
+    raises OutputError instead. What was moved by a publish that was killed stays where it is."""
+    own = Path(staging, OWN_RESULTS)
+    if not own.is_dir():
+        return published
+    found = sorted(path for path in own.rglob("*") if path.is_file())
+    if not found:
+        return published
+    place = Path(output.location)
+    folder = place if output.form in ("summary-only", "parquet-dataset") else place.parent
+    moved = size = 0
+    for path in found:
+        target = folder / path.relative_to(own)
+        if target.exists():
+            raise OutputError(
+                f"the script wrote {path.relative_to(own)}, and {target} is there already",
+                hint="move it away, and resume the job",
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        size += path.stat().st_size
+        shutil.move(path, target)
+        moved += 1
+    return dataclasses.replace(
+        published,
+        where=published.where or str(folder),
+        files=published.files + moved,
+        size=published.size + size,
+    )
+
+
+def discard_inputs(folder: Path) -> None:
+    """Remove what was fetched."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def summary(
+    launch: BatchLaunch,
+    ledger: Ledger,
+    tally: Tally,
+    published: Published,
+    workers: Mapping[str, Mapping[str, Any]],
+    seconds: float,
+) -> dict[str, Any]:
+    """What came of the job, JSON-able: counts, seconds, memory in bytes, places."""
+    per_worker = [
+        {"worker": name, **about, "cpu_s": round(about["cpu_s"], 3)} for name, about in workers.items()
+    ]
+    return {
+        "job": launch.job,
+        "noun": "files" if launch.settings.takes == "files" else "rows",
+        "items": tally.items,
+        "failed": tally.failed,
+        "successes": tally.successes,
+        "mini_batches": tally.mini_batches,
+        "failed_mini_batches": tally.failed_mini_batches,
+        "left_out": ledger.fact("left_out", 0),
+        "rows": published.rows,
+        "seconds": round(seconds, 3),
+        "per_second": round(tally.items / max(seconds, 1e-6), 1),
+        "planning_s": round(ledger.fact("planning_s", 0.0), 3),
+        "ledger_s": round(ledger.seconds, 3),
+        "publish_s": round(ledger.fact("publish_s", 0.0), 3),
+        "reading_s": round(tally.reading_s, 3),
+        "scoring_s": round(tally.scoring_s, 3),
+        "writing_s": round(tally.writing_s, 3),
+        "workers": per_worker,
+        "output": urls.without_secrets(published.where),
+        "output_files": published.files,
+        "output_bytes": published.size,
+        "note": published.note,
+        "error": tally.error,
+        "dead_letters": ledger.fact("dead_letters", ""),
+        "folder": launch.folder,
+        "logs": str(Path(launch.folder, "logs")),
+    }
+
+
+def text(summary: Mapping[str, Any]) -> str:
+    """`summary` for people."""
+    noun, seconds = summary["noun"], summary["seconds"]
+    rate = progress.number(summary["per_second"])
+    took = progress.duration(seconds)
+    lines = [f"  {summary['items']:,} {noun} in {took}, {rate} {noun}/s, {summary['failed']:,} failed"]
+    workers = summary["workers"]
+    if workers:
+        cpu = " + ".join(f"{about['cpu_s']:.1f}" for about in workers[:8])
+        peak = max(about["peak_bytes"] for about in workers)
+        plural = "" if len(workers) == 1 else "s"
+        lines.append(
+            f"  {len(workers)} worker{plural}: {cpu} s of CPU, {progress.size(peak)} of memory at most"
+        )
+    if summary["left_out"]:
+        lines.append(f"  {summary['left_out']:,} files were scored before and left out")
+    lines.append("")
+    files = summary["output_files"]
+    extent = [f"{summary['rows']:,} rows"]
+    if files:
+        extent.append(f"{files:,} file{'' if files == 1 else 's'}, {progress.size(summary['output_bytes'])}")
+    lines.append(f"    results  {summary['output']}  ({', '.join(extent)})")
+    if summary["note"]:
+        lines.append(f"             {summary['note']}")
+    if summary["dead_letters"]:
+        lines.append(f"    failed   {summary['dead_letters']}")
+        lines.append(f"             first: {summary['error']}")
+    lines.append(f"    job      {summary['job']}  ({summary['folder']})")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,99 @@
+"""Bringing remote files near, ahead of the workers that will read them, and letting go of them afterwards.
+
+Threads fetch; the driver's loop hears of it through a queue, and never waits. Driver only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from penstock.errors import DataError, PenstockError
+from penstock.runtimes.batch.plan import MiniBatch, Piece, SourceFile
+
+THREADS = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """A mini-batch whose files are here, or an error. `lease` is whatever the driver gave."""
+
+    lease: object
+    batch: MiniBatch
+    error: DataError | None = None
+
+
+class Fetcher:
+    """Fetches into `folder` with `fetch`, which may be called from several threads."""
+
+    def __init__(self, folder: Path, fetch: Callable[[SourceFile, str], None]) -> None:
+        self._folder = folder
+        self._fetch = fetch
+        self._pool = ThreadPoolExecutor(THREADS, "fetch")
+        self._done: queue.SimpleQueue[Fetched] = queue.SimpleQueue()
+        self._under_way = 0
+        self._lock = threading.Lock()
+
+    def begin(self, batch: MiniBatch, lease: object) -> None:
+        """Fetch what `batch` needs; `finished` gives it back."""
+        with self._lock:
+            self._under_way += 1
+        self._pool.submit(self._bring, batch, lease)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is under way or not taken yet."""
+        return self._under_way > 0
+
+    def finished(self) -> list[Fetched]:
+        """What has arrived since this was last asked."""
+        found = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                found.append(self._done.get_nowait())
+                with self._lock:
+                    self._under_way -= 1
+        return found
+
+    def release(self, batch: MiniBatch) -> None:
+        """A mini-batch is committed: its files, which no other needs, may go."""
+        for piece in batch.pieces:
+            if piece.file.fetch and not piece.path:
+                with contextlib.suppress(FileNotFoundError):
+                    self._place(piece.file).unlink()
+
+    def close(self) -> None:
+        """Wait for what is under way; begin nothing more."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _bring(self, batch: MiniBatch, lease: object) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            pieces = tuple(self._near(piece) for piece in batch.pieces)
+            self._done.put(Fetched(lease=lease, batch=dataclasses.replace(batch, pieces=pieces)))
+        except DataError as error:
+            self._done.put(Fetched(lease=lease, batch=batch, error=error))
+        except (PenstockError, OSError, RuntimeError) as error:
+            wrapped = DataError(f"an input cannot be fetched: {error}", hint="resume the job to try again")
+            self._done.put(Fetched(lease=lease, batch=batch, error=wrapped))
+
+    def _near(self, piece: Piece) -> Piece:
+        if not piece.file.fetch or piece.path:
+            return piece
+        path = self._place(piece.file)
+        if not path.exists():
+            self._fetch(piece.file, str(path))
+        return dataclasses.replace(piece, path=str(path))
+
+    def _place(self, file: SourceFile) -> Path:
+        """Under its own name, which scripts may look at, in a folder that no other file has."""
+        digest = hashlib.sha256(f"{file.uri}\0{file.fetch}".encode()).hexdigest()[:16]
+        folder = self._folder / digest
+        folder.mkdir(exist_ok=True)
+        return folder / (Path(file.uri.partition("?")[0]).name or "data")

@@ -1,0 +1,162 @@
+"""From a job's inputs to its plan: lists what is there, leaves out what was scored before, finds the one schema,
+and writes the mini-batches to the ledger. Driver only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from penstock.bundle.batch import BatchLaunch
+from penstock.errors import DataError
+from penstock.kit import urls
+from penstock.runtimes.batch import planner, seen
+from penstock.runtimes.batch.formats import registry as formats
+from penstock.runtimes.batch.formats import schemas
+from penstock.runtimes.batch.ledger import Ledger
+from penstock.runtimes.batch.plan import SourceFile
+from penstock.runtimes.batch.sources import registry as sources
+from penstock.runtimes.batch.sources.interface import Source
+
+MOST_SAMPLED = {"parquet": 2000, "arrow": 200}
+"""Files whose columns are looked at before any work: a header is cheap, a text must be parsed."""
+TEXTS_SAMPLED = 32
+
+
+class Intake:
+    """The inputs of the job `launch`. `folder` takes what is fetched."""
+
+    def __init__(self, launch: BatchLaunch, folder: Path) -> None:
+        self._launch = launch
+        self._folder = folder
+        self._sources = sources.open_sources(
+            launch.inputs, format_of=formats.format_of, by_path=launch.settings.takes == "files"
+        )
+        self._sampled: list[SourceFile] = []
+        self._per_format: dict[str, int] = {}
+        self._digest = hashlib.sha256()
+        self.files = self.left_out = 0
+        self.size = 0
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether anything has to be fetched."""
+        return not all(source.is_local() for source in self._sources)
+
+    def write_plan(self, ledger: Ledger, known: seen.Seen | None) -> None:
+        """List everything and keep the plan, with its schema, in the ledger. `known`: files that were scored
+        before are left out. Raises DataError."""
+        settings, inputs = self._launch.settings, self._launch.inputs
+        batches = planner.plan(
+            self._files(known),
+            settings,
+            inputs.read,
+            local=self._local,
+            counted=self._launch.output.lineage or settings.on_error == "bisect",
+        )
+        ledger.write_plan(batches)
+        if not self.files and not self.left_out:
+            raise DataError(
+                "the input holds no files: " + ", ".join(self.locations()),
+                hint="hidden files and files that begin with an underscore are passed over",
+            )
+        schema = None if settings.takes == "files" else self._schema()
+        ledger.remember(
+            files=self.files,
+            input_bytes=self.size,
+            left_out=self.left_out,
+            inputs=self._digest.hexdigest()[:16],
+            schema=None if schema is None else schema.serialize().to_pybytes().hex(),
+        )
+
+    def locations(self) -> list[str]:
+        """The inputs, for people; a database's without its password."""
+        return [urls.without_secrets(location) for location in self._launch.inputs.locations]
+
+    def fetch(self, file: SourceFile, path: str) -> None:
+        """Bring `file` near. Raises DataError."""
+        self._source(file).fetch(file, path)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        for source in self._sources:
+            source.close()
+
+    def _files(self, known: seen.Seen | None) -> Iterator[SourceFile]:
+        for index, source in enumerate(self._sources):
+            for file in source.files():
+                if known is not None and known.has(file):
+                    self.left_out += 1
+                    continue
+                self.files += 1
+                self.size += file.size
+                self._digest.update(f"{file.uri}\0{file.size}\0{file.stamp}\n".encode())
+                if not source.is_local():
+                    file = _at(file, index)
+                self._sample(file)
+                yield file
+
+    def _source(self, file: SourceFile) -> Source:
+        return self._sources[int(file.fetch.partition(":")[0])]
+
+    def _local(self, file: SourceFile) -> str:
+        """Where `file` lies. One that is to be fetched is fetched now if it is large: only then can it be cut."""
+        if not file.fetch:
+            return file.uri
+        if file.size <= planner.MINI_BATCH_BYTES:
+            return ""
+        return self._near(file)
+
+    def _near(self, file: SourceFile) -> str:
+        path = self._folder / hashlib.sha256(file.uri.encode()).hexdigest()[:24]
+        if not path.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self.fetch(file, str(path))
+        return str(path)
+
+    def _sample(self, file: SourceFile) -> None:
+        count = self._per_format.get(file.format, 0)
+        if count < MOST_SAMPLED.get(file.format, TEXTS_SAMPLED) and (count < TEXTS_SAMPLED or not file.fetch):
+            self._per_format[file.format] = count + 1
+            self._sampled.append(file)
+
+    def _schema(self) -> Any:
+        """The job's schema: of all that was sampled, then the columns that files do not hold."""
+        import pyarrow as pa
+
+        if not self._sampled:
+            return pa.schema([])
+        read = self._launch.inputs.read
+        kinds = {file.format for file in self._sampled}
+        found = []
+        for file in self._sampled:
+            path = file.uri if not file.fetch else self._near(file)
+            found.append((file.uri, formats.of(file.format).schema(path, read)))
+        unified = schemas.unify(
+            [pair for pair in found if len(pair[1])] or found[:1], text=not kinds & {"parquet", "arrow"}
+        )
+        types: dict[str, str] = {}
+        for source in self._sources:
+            types.update(source.column_types())
+        for name in self._sampled[0].constants:
+            if name not in unified.names:
+                said = [file.constants.get(name) for file in self._sampled]
+                kind = schemas.type_of(types[name]) if name in types else _guessed(said)
+                unified = unified.append(pa.field(name, kind))
+        return unified
+
+
+def _at(file: SourceFile, index: int) -> SourceFile:
+    return SourceFile(file.uri, file.size, file.stamp, file.format, file.constants, f"{index}:{file.fetch}")
+
+
+def _guessed(said: list[str | None]) -> Any:
+    """The type of folders' ``key=value``: whole numbers are numbers, as Hive's readers have it."""
+    import pyarrow as pa
+
+    def is_number(value: str) -> bool:
+        return value.lstrip("-").isdecimal() and len(value) < 19 and str(int(value)) == value
+
+    return pa.int64() if all(value is None or is_number(value) for value in said) else pa.string()

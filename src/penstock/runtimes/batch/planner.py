@@ -1,0 +1,81 @@
+"""The plan of a job: which rows make which mini-batch. Decided once, before any work, from names, sizes and the
+formats' own cuts; nothing that is decided here depends on how many workers there are.
+
+Large files are cut, small ones gathered, so that mini-batches are of about equal size. It is a stream from the
+listing to the ledger: a million files are never all in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from penstock.bundle.batch import BatchSettings, ReadOptions
+from penstock.runtimes.batch.formats import registry
+from penstock.runtimes.batch.plan import Cut, MiniBatch, Piece, SourceFile
+
+MINI_BATCH_BYTES = 32 * 2**20
+"""Input bytes of a mini-batch where nobody says otherwise."""
+
+MOST_PIECES = 5000
+"""Pieces of one mini-batch at most, however small they are: an order must stay a small message."""
+
+
+def plan(
+    files: Iterable[SourceFile],
+    settings: BatchSettings,
+    read: ReadOptions,
+    *,
+    local: Callable[[SourceFile], str],
+    counted: bool,
+) -> Iterator[MiniBatch]:
+    """The mini-batches of `files`, in order.
+
+    `local` says where a file lies on this machine, or an empty string for one that is fetched when it is its
+    turn: such a file is not cut. `counted`: rows must be numbered within their file (lineage).
+    """
+    if settings.takes == "files":
+        yield from _of_files(files, settings)
+        return
+    rows = settings.mini_batch_size if settings.mini_batch_unit == "rows" else int(counted)
+    size = MINI_BATCH_BYTES
+    if settings.takes == "arrow" and settings.mini_batch_unit == "bytes" and settings.mini_batch_size:
+        size = settings.mini_batch_size
+    if settings.takes == "frame" and settings.mini_batch_unit == "bytes" and settings.mini_batch_size:
+        size = settings.mini_batch_size
+    pieces = (piece for file in files for piece in _pieces_of(file, read, local(file), size=size, rows=rows))
+    most = settings.mini_batch_size if settings.mini_batch_unit == "files" and settings.mini_batch_size else 0
+    yield from gathered(pieces, size=size, most_files=most)
+
+
+def gathered(pieces: Iterable[Piece], *, size: int, most_files: int = 0) -> Iterator[MiniBatch]:
+    """Consecutive `pieces` together, until another would make more than `size` bytes, or more than `most_files`
+    files (0: any number)."""
+    waiting: list[Piece] = []
+    held = 0
+    number = 0
+    most = min(most_files or MOST_PIECES, MOST_PIECES)
+    for piece in pieces:
+        if waiting and (held + piece.cut.size > size or len(waiting) >= most):
+            yield MiniBatch(number, tuple(waiting))
+            number, waiting, held = number + 1, [], 0
+        waiting.append(piece)
+        held += piece.cut.size
+    if waiting:
+        yield MiniBatch(number, tuple(waiting))
+
+
+def _of_files(files: Iterable[SourceFile], settings: BatchSettings) -> Iterator[MiniBatch]:
+    """Whole files for a script: so many, or so many bytes."""
+    by_bytes = settings.mini_batch_unit == "bytes" and settings.mini_batch_size
+    pieces = (Piece(file, Cut(0, 0, file.size)) for file in files)
+    if by_bytes:
+        return gathered(pieces, size=settings.mini_batch_size)
+    return gathered(pieces, size=2**62, most_files=settings.mini_batch_size or 1)
+
+
+def _pieces_of(file: SourceFile, read: ReadOptions, path: str, *, size: int, rows: int) -> Iterator[Piece]:
+    if not path:
+        yield Piece(file, Cut(0, -1, file.size))
+        return
+    for cut in registry.of(file.format).cuts(path, read, size=size, rows=rows):
+        yield Piece(file, cut, path)
