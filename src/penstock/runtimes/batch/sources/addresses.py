@@ -70,7 +70,7 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
         for form in {secret, quote(secret, safe=""), quote(secret), quote_plus(secret)}:
             text = text.replace(form, "***")
     text = re.sub(
-        r"(?i)\b(sig|signature|x-amz-[a-z-]+|x-goog-[a-z-]+|accountkey|sharedaccesssignature|password)=[^\s&;'\"]+",
+        r"(?i)\b(sig|signature|x-amz-[a-z-]+|x-goog-[a-z-]+|accountkey|sharedaccesssignature|password)=[^\s&;,:)'\"]+",
         r"\1=***",
         text,
     )

@@ -188,7 +188,7 @@ def stamp_of(status: os.stat_result) -> str:
 
 def _checked(path: str, status: os.stat_result, kind: str, constants: Mapping[str, str | None]) -> SourceFile:
     """The file at `path`, if we may read it and can write its name down."""
-    if not os.access(path, os.R_OK):
+    if not os.access(path, os.R_OK, effective_ids=True):
         raise DataError(f"no permission to read {path}", hint="make it readable, or leave it out")
     if not path.isascii():
         try:
