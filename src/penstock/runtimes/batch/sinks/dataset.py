@@ -16,7 +16,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,41 @@ def manifest_of(text: str) -> list[Listed] | None:
     return None
 
 
+def check_mode(mode: str, place: str, there: Sequence[str], ours: Sequence[Listed] | None) -> None:
+    """Raises OutputError where `mode` forbids what is at `place`: the names `there` (hidden ones left out), of
+    which the manifest lists `ours` (None: there is no manifest of ours)."""
+    if not there or mode == "append" or (mode == "replace" and ours is not None):
+        return
+    if mode == "replace":
+        raise OutputError(
+            f"{place} holds files ({there[0]}) and no {MARKER} by which to tell what Penstock has written, so"
+            " nothing of it is replaced",
+            hint="move them away, or add to them with --if-exists append",
+        )
+    choices = "append or --if-exists replace" if ours is not None else "append"
+    raise OutputError(
+        f"{place} is there already, and not empty ({there[0]})",
+        hint=f"choose another --output, or say --if-exists {choices}",
+    )
+
+
+def part_names(parts: Sequence[Part], prefix: str) -> list[str]:
+    """The file names of `parts`, which sort as the parts do."""
+    width = max([5, *(len(str(part.number)) for part in parts)])
+    return [f"{prefix}{part.number:0{width}}.parquet" for part in parts]
+
+
+def free_prefix(job: str, there: Sequence[str]) -> str:
+    """What the names of our parts begin with, where the names `there` are taken: none of them begins so."""
+    if not there:
+        return "part-"
+    number, prefix = 1, f"part-{job}-"
+    while any(name.startswith(prefix) for name in there):
+        number += 1
+        prefix = f"part-{job}.{number}-"
+    return prefix
+
+
 class DatasetSink:
     """See `penstock.runtimes.batch.sinks.interface`."""
 
@@ -82,21 +117,7 @@ class DatasetSink:
                 hint="for a single file choose a name that ends in .parquet, .csv or .jsonl",
             )
         places.check_writable(place)
-        there = self._visible()
-        ours = self._manifest()
-        if not there or self._mode == "append" or (self._mode == "replace" and ours is not None):
-            return
-        if self._mode == "replace":
-            raise OutputError(
-                f"{place} holds files ({there[0]}) and no {MARKER} by which to tell what Penstock has written, so"
-                " nothing of it is replaced",
-                hint="move them away, or add to them with --if-exists append",
-            )
-        choices = "append or --if-exists replace" if ours is not None else "append"
-        raise OutputError(
-            f"{place} is there already, and not empty ({there[0]})",
-            hint=f"choose another --output, or say --if-exists {choices}",
-        )
+        check_mode(self._mode, str(place), self._visible(), self._manifest())
 
     def _visible(self) -> list[str]:
         return sorted(path.name for path in self._place.iterdir() if not path.name.startswith("."))
@@ -159,7 +180,7 @@ class DatasetSink:
                 self.check()
                 saved = {
                     "old": [vars(part) for part in self._manifest() or []],
-                    "prefix": self._free_prefix(),
+                    "prefix": free_prefix(self._job, self._visible()),
                 }
                 self._receipt.save(**saved)
             old = [Listed(**part) for part in saved["old"]]
@@ -173,24 +194,12 @@ class DatasetSink:
             places.write_whole(self._place / MARKER, manifest_text([*old, *listed]).encode())
         return listed
 
-    def _free_prefix(self) -> str:
-        """What the names of our parts begin with: nothing that is there does."""
-        there = self._visible()
-        if not there:
-            return "part-"
-        number, prefix = 1, f"part-{self._job}-"
-        while any(name.startswith(prefix) for name in there):
-            number += 1
-            prefix = f"part-{self._job}.{number}-"
-        return prefix
-
     def _place_parts(self, parts: Callable[[], Iterable[Part]], target: Path, prefix: str) -> list[Listed]:
         chosen = staged.with_rows(staged.whole(parts()))
         common = schemas.common(part.path for part in chosen)
-        width = max(5, *(len(str(part.number)) for part in chosen)) if chosen else 5
         listed = []
-        for part in chosen:
-            path = target / f"{prefix}{part.number:0{width}}.parquet"
+        for part, name in zip(chosen, part_names(chosen, prefix), strict=True):
+            path = target / name
             if part.path in common.deviating:
                 temporary = path.with_name(f".{path.name}.new")
                 schemas.rewrite(part.path, common.schema, temporary)

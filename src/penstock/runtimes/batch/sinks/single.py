@@ -29,11 +29,44 @@ MERGERS: dict[str, Merger] = {
 """How parts become one file, by the encoding of the parts."""
 
 
+def encoding_of(output: Output) -> str:
+    """The encoder for a single file of `output`."""
+    return "append-row-header" if output.header and output.form == "append-row" else output.form
+
+
+def check_mode(mode: str, encoding: str) -> None:
+    """Raises OutputError for a mode that a single file cannot have."""
+    if mode == "append" and encoding == "parquet":
+        raise OutputError(
+            "nothing can be appended to a single Parquet file",
+            hint="use a folder as --output, to which parts can be added; or write CSV or JSON Lines",
+        )
+    if mode == "upsert":
+        raise OutputError(
+            "rows of a file cannot be upserted",
+            hint="write to a Delta or SQL table, or say --if-exists replace",
+        )
+
+
+def taken(place: str, encoding: str) -> OutputError:
+    """Something is at `place` already, and nobody has said what to do with it."""
+    choices = "replace" if encoding == "parquet" else "replace or --if-exists append"
+    return OutputError(
+        f"{place} is there already", hint=f"choose another --output, or say --if-exists {choices}"
+    )
+
+
+def skipped(place: str) -> Published:
+    """Something is at `place` already, and shall stay."""
+    note = f"{place} was there already and is left as it was: the results are not written"
+    return Published(where=place, files=0, rows=0, size=0, note=note)
+
+
 class FileSink:
     """See `penstock.runtimes.batch.sinks.interface`."""
 
     def __init__(self, output: Output, *, job: str, folder: str) -> None:
-        self._encoding = "append-row-header" if output.header and output.form == "append-row" else output.form
+        self._encoding = encoding_of(output)
         self._mode = output.mode
         self._place = Path(os.path.realpath(output.location))
         self._receipt = receipts.Receipt(folder)
@@ -54,17 +87,10 @@ class FileSink:
                 f"{place} is a folder, and the results are one file", hint="name a file in it as --output"
             )
         places.check_can_be_made(place)
-        if self._mode == "append" and self._encoding == "parquet":
-            raise OutputError(
-                "nothing can be appended to a single Parquet file",
-                hint="use a folder as --output, to which parts can be added; or write CSV or JSON Lines",
-            )
+        check_mode(self._mode, self._encoding)
         if not place.exists() or self._mode in ("append", "replace", "skip"):
             return
-        choices = "replace" if self._encoding == "parquet" else "replace or --if-exists append"
-        raise OutputError(
-            f"{place} is there already", hint=f"choose another --output, or say --if-exists {choices}"
-        )
+        raise taken(str(place), self._encoding)
 
     def staging(self) -> str:
         """See the interface."""
@@ -81,7 +107,7 @@ class FileSink:
             saved = self._receipt.load()
             if not self._is_ours(saved):
                 if self._mode == "skip" and self._place.exists():
-                    return self._receipt.finish(self._skipped())
+                    return self._receipt.finish(skipped(str(self._place)))
                 saved = self._appear(staged.whole(parts()))
             size = self._place.stat().st_size
         return self._receipt.finish(Published(where=str(self._place), files=1, rows=saved["rows"], size=size))
@@ -89,10 +115,6 @@ class FileSink:
     def _is_ours(self, saved: dict[str, Any]) -> bool:
         """Whether what is there is what we have made; then it is complete."""
         return "appears" in saved and places.identity(self._place) == saved["appears"]
-
-    def _skipped(self) -> Published:
-        note = f"{self._place} was there already and is left as it was: the results are not written"
-        return Published(where=str(self._place), files=0, rows=0, size=0, note=note)
 
     def _appear(self, parts: Sequence[Part]) -> dict[str, Any]:
         self.staging()
