@@ -68,10 +68,10 @@ class Cluster:
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, "-m", "support.ray_cluster"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **variables},
+            env={**os.environ, **variables, "PYTHONPATH": str(Path(__file__).parents[1])},
             start_new_session=True,
         )
         self.address: str = self._ask(do="address")
