@@ -16,6 +16,7 @@ from penstock.bundle.batch import BatchSettings
 from penstock.errors import DataError, InputError, OutputError, PenstockError
 from penstock.runtimes.batch.dead_letters import DeadLetters
 from penstock.runtimes.batch.messages import Order
+from penstock.runtimes.batch.plan import Piece
 from penstock.scoring.interface import BatchScorer, Scored
 from penstock.scoring.scripts import failures
 
@@ -68,6 +69,12 @@ class Calls:
         repeats = self._settings.max_retries if self._is_script else 0
         yield from self._attempt(data, start, repeats)
 
+    def refuse(self, piece: Piece, row: int, error: DataError) -> None:
+        """A row of `piece` cannot be read. Raises EnoughError."""
+        self.items += 1
+        self._letters.add_unread(piece.file.uri, row, error.message)
+        self._count_failed(1, error.message, "")
+
     def _death_of(self, start: int) -> str:
         at = bisect.bisect_right([first for first, _, _ in self._dead], start) - 1
         if at >= 0 and start < self._dead[at][1]:
@@ -108,10 +115,13 @@ class Calls:
             self.scoring_s += time.perf_counter() - began
 
     def _give_up(self, data: Any, error: str, traceback: str) -> None:
-        self.failed += len(data)
+        self._letters.add(data, error, traceback)
+        self._count_failed(len(data), error, traceback)
+
+    def _count_failed(self, items: int, error: str, traceback: str) -> None:
+        self.failed += items
         if not self.error:
             self.error, self.traceback = error, traceback
-        self._letters.add(data, error, traceback)
         if 0 <= self._allowed < self.failed:
             raise EnoughError
 

@@ -43,15 +43,22 @@ class DeadLetters:
         elif trace:
             letter["traceback"] = trace
             self._known[trace] = self._lines
-        if self._file is None:
-            self._file = open(self._path, "w", encoding="utf-8")  # noqa: SIM115 - closed in `close`
-        self._file.write(json.dumps(letter, default=str, ensure_ascii=False) + "\n")
-        self._lines += 1
+        self._write(letter)
+
+    def add_unread(self, file: str, row: int, error: str) -> None:
+        """A row that could not even be read."""
+        self._write({"items": 1, "file": file, "row": row, "error": error})
 
     def close(self) -> None:
         """Finish the file."""
         if self._file is not None:
             self._file.close()
+
+    def _write(self, letter: dict[str, Any]) -> None:
+        if self._file is None:
+            self._file = open(self._path, "w", encoding="utf-8")  # noqa: SIM115 - closed in `close`
+        self._file.write(json.dumps(letter, default=str, ensure_ascii=False) + "\n")
+        self._lines += 1
 
     def discard(self) -> None:
         """Remove the file."""

@@ -29,8 +29,7 @@ class Batch:
     def load(self) -> BatchScorer:
         """The job's scorer, its columns checked against the input's."""
         job = self._job
-        schema = worker.read_schema(job.schema)
-        return opening.open_batch_scorer(job.manifest, job.settings, job.output, schema)
+        return opening.open_batch_scorer(job.manifest, job.settings, job.output, worker.offered_schema(job))
 
     def describe(self, loaded: BatchScorer) -> dict[str, Any]:
         """What the driver wants to know."""

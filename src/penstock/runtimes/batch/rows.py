@@ -7,11 +7,14 @@ Worker side: Python 3.8; pyarrow inside the functions.
 
 from __future__ import annotations
 
+import bisect
 import os
-from typing import Any, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Sequence
 
 from penstock.bundle.batch import ReadOptions
 from penstock.errors import DataError
+from penstock.runtimes.batch import transformations
 from penstock.runtimes.batch.formats import registry
 from penstock.runtimes.batch.plan import Piece
 
@@ -19,26 +22,83 @@ FILE, ROW = "_file", "_row"
 """Columns of the lineage, present while a mini-batch is on its way."""
 
 
-def stream(
-    pieces: Sequence[Piece], read: ReadOptions, *, schema: Any, columns: Sequence[str] | None, rows: int
-) -> Iterator[Any]:
-    """Every row of `pieces` in order, as tables of at most `rows` rows: `columns` (None: all of `schema`), then
-    `FILE` and `ROW`.
+Refuse = Optional[Callable[[Piece, int, DataError], None]]
+"""Takes a row that cannot be read: its piece, its number in the file, and why."""
 
-    Raises DataError: a file that changed since it was planned, or what its format finds.
-    """
-    for piece in pieces:
-        _check_unchanged(piece)
+
+@dataclass(frozen=True)
+class Reader:
+    """How the rows of a job are read: as its inputs say, in the types of `schema`, `columns` of it (None: all), at
+    most `rows` at a time, and changed by `transformations`."""
+
+    read: ReadOptions
+    schema: Any
+    columns: Sequence[str] | None
+    rows: int
+    transformations: Sequence[Mapping[str, Any]] = ()
+
+    def stream(self, pieces: Sequence[Piece], refuse: Refuse = None) -> Iterator[Any]:
+        """Every row of `pieces` in order, as tables: the columns, then `FILE` and `ROW`. A row that cannot be read
+        goes to `refuse`, where the format can tell it from its neighbours.
+
+        Raises DataError: a file that changed since it was planned, or what its format finds.
+        """
+        for piece in pieces:
+            _check_unchanged(piece)
+            yield from self._of(piece, refuse)
+            _check_unchanged(piece)
+
+    def _of(self, piece: Piece, refuse: Refuse) -> Iterator[Any]:
         wanted = None
-        if columns is not None:
-            wanted = [name for name in columns if name not in piece.file.constants]
-        module = registry.of(piece.file.format)
-        row = max(piece.cut.first_row, 0)
-        batches = module.batches(piece.path, piece.cut, read, schema=schema, columns=wanted, rows=rows)
+        if self.columns is not None:
+            wanted = [name for name in self.columns if name not in piece.file.constants]
+        first = max(piece.cut.first_row, 0)
+        refused: list[int] = []
+
+        def take(error: DataError) -> None:
+            assert refuse is not None
+            number = first + max(error.row, 0)
+            bisect.insort(refused, number)
+            refuse(piece, number, error)
+
+        batches = registry.of(piece.file.format).batches(
+            piece.path,
+            piece.cut,
+            self.read,
+            schema=self.schema,
+            columns=wanted,
+            rows=self.rows,
+            refuse=take if refuse is not None else None,
+        )
+        row = first
         for batch in batches:
-            yield _with_origin(batch, piece, row, schema, columns)
-            row += batch.num_rows
-        _check_unchanged(piece)
+            parts, row = apart(batch, row, refused)
+            for start, part in parts:
+                yield self._made(part, piece, start)
+
+    def _made(self, batch: Any, piece: Piece, row: int) -> Any:
+        table = _with_origin(batch, piece, row, self.schema, self.columns)
+        if not self.transformations:
+            return table
+        origin = transformations.Origin(piece.file.uri, row)
+        return transformations.apply(table, self.transformations, origin, carried=(FILE, ROW))
+
+
+def apart(batch: Any, row: int, refused: list[int]) -> tuple[list[tuple[int, Any]], int]:
+    """`batch` in parts without a gap, each with the number of its first row; and the number that comes next.
+
+    The first row of `batch` is number `row` of its file, or the next that is not `refused`. Takes from `refused`,
+    which is in order, what it has passed."""
+    parts = []
+    done = 0
+    while done < batch.num_rows:
+        while refused and refused[0] <= row:
+            refused.pop(0)
+            row += 1
+        stop = min(batch.num_rows, done + refused[0] - row) if refused else batch.num_rows
+        parts.append((row, batch.slice(done, stop - done)))
+        row, done = row + stop - done, stop
+    return parts, row
 
 
 def _with_origin(batch: Any, piece: Piece, row: int, schema: Any, columns: Sequence[str] | None) -> Any:

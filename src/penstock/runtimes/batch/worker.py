@@ -20,7 +20,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from penstock.errors import OutputError, PenstockError
 from penstock.kit import context, frames
-from penstock.runtimes.batch import calls, messages, results, rows
+from penstock.runtimes.batch import calls, messages, results, rows, transformations
 from penstock.runtimes.batch.calls import Calls, EnoughError
 from penstock.runtimes.batch.dead_letters import DeadLetters
 from penstock.runtimes.batch.encoders import registry as encoders
@@ -43,7 +43,8 @@ class Worker:
         self._pid = os.getpid()
         self._schema = read_schema(job.schema)
         is_script = job.settings.takes != "arrow"
-        self._kept = results.kept_columns(job.output, self._schema, scorer.columns, is_script=is_script)
+        offered = offered_schema(job)
+        self._kept = results.kept_columns(job.output, offered, scorer.columns, is_script=is_script)
         self._results = results.Results(job.output, job.encoding, self._kept, job.model_digest)
 
     def run(self) -> None:
@@ -132,18 +133,23 @@ class Worker:
             for start, stop in zip(marks, marks[1:]):
                 yield from calling.score(paths[start:stop], start)
             return
-        columns = self._wanted()
         size = calls.spans(
             self._job.settings, getattr(self._scorer, "row_independent", True), default=CALL_ROWS
         )
+        reader = rows.Reader(
+            self._job.read,
+            self._schema,
+            self._wanted(),
+            min(size, CALL_ROWS),
+            self._job.transformations,
+        )
+        is_apart = self._job.settings.on_error == "bisect"
         at = 0
         splits = calling.splits(order)
         for group in self._groups(order.pieces):
             first = at
             marks = [mark - first for mark in splits if mark > first]
-            tables = rows.stream(
-                group, self._job.read, schema=self._schema, columns=columns, rows=min(size, CALL_ROWS)
-            )
+            tables = reader.stream(group, calling.refuse if is_apart else None)
             for table in rows.in_calls(tables, rows.call_sizes(size, marks)):
                 yield from calling.score(table, at)
                 at += table.num_rows
@@ -159,7 +165,10 @@ class Worker:
         if self._scorer.columns is None:
             return None
         wanted = {*self._scorer.columns, *self._kept}
-        return [name for name in self._schema.names if name in wanted]
+        if self._job.transformations:
+            wanted = {*transformations.columns_before(self._job.transformations, self._schema, list(wanted))}
+        # At least one: a table without columns has no rows to count.
+        return [name for name in self._schema.names if name in wanted] or self._schema.names[:1]
 
 
 class Written:
@@ -226,6 +235,14 @@ def read_schema(data: bytes) -> Any:
     import pyarrow as pa
 
     return pa.ipc.read_schema(pa.py_buffer(data))
+
+
+def offered_schema(job: Job) -> Any:
+    """The ``pyarrow.Schema`` of what a scorer gets: the input's, after all transformations; None for files."""
+    schema = read_schema(job.schema)
+    if schema is None or not job.transformations:
+        return schema
+    return transformations.schema_after(schema, job.transformations)
 
 
 def _failure_of(error: BaseException, calling: Calls) -> dict[str, Any]:
