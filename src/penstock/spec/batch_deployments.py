@@ -20,6 +20,7 @@ from penstock.spec import (
     documents,
     effects,
     kinds,
+    paths,
     validation,
 )
 from penstock.spec.batch_deployment_schema import BatchSettings, Compute, ModelBatchDeployment, RetrySettings
@@ -197,7 +198,7 @@ def _environment(
         return deployment_environments.read(document, spec.environment, served_by_us=True)
     if code is None:
         return None, []
-    if model is not None and Path(model.path, "MLmodel").is_file():
+    if model is not None and paths.is_file(Path(model.path, "MLmodel")):
         raise document.error(
             "is missing: a scoring script on an MLflow model needs an environment that holds what both import",
             "environment",

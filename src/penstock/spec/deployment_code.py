@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from penstock.bundle.manifest import Code
-from penstock.spec import placeholders
+from penstock.spec import paths, placeholders
 from penstock.spec.deployment_schema import CodeConfiguration
 from penstock.spec.documents import Document, KeyPath
-from penstock.spec.paths import absolute, neighbour
 
 
 def read(document: Document, configuration: CodeConfiguration | None) -> Code | None:
@@ -32,12 +31,12 @@ def at(document: Document, said: str, script: str, *, code_key: KeyPath, script_
             *code_key,
             hint="download the code and write its path, or give --code and --script",
         )
-    folder = absolute(said.removeprefix("file:"), document.folder)
-    if not folder.is_dir():
+    folder = paths.absolute(said.removeprefix("file:"), document.folder)
+    if not paths.is_folder(folder):
         raise document.error(
-            f"no folder {folder}", *code_key, hint=placeholders.hint_for(said) or neighbour(folder)
+            f"no folder {folder}", *code_key, hint=placeholders.hint_for(said) or paths.neighbour(folder)
         )
-    file = absolute(script, folder)
+    file = paths.absolute(script, folder)
     if file.suffix != ".py":
         raise document.error(
             f"must be a Python file, found {script!r}",
@@ -46,6 +45,6 @@ def at(document: Document, said: str, script: str, *, code_key: KeyPath, script_
         )
     if not file.is_relative_to(folder):
         raise document.error(f"{script} lies outside of the code folder {folder}", *script_key)
-    if not file.is_file():
-        raise document.error(f"no file {file}", *script_key, hint=neighbour(file))
+    if not paths.is_file(file):
+        raise document.error(f"no file {file}", *script_key, hint=paths.neighbour(file))
     return Code(directory=str(folder), script=str(file.relative_to(folder)))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from penstock.spec import conda, placeholders
+from penstock.spec import conda, paths, placeholders
 from penstock.spec.deployment_schema import Build, InlineEnvironment
 from penstock.spec.documents import Document, KeyPath
 from penstock.spec.drafts import EnvironmentChoice
-from penstock.spec.paths import absolute, neighbour
 
 _BESIDE_A_DOCKERFILE = ("conda.yml", "conda.yaml", "environment.yml", "environment.yaml", "requirements.txt")
 
@@ -49,9 +48,9 @@ def read(
         requirements = conda.requirements_of(spec.conda_file, source=document.file, folder=document.folder)
         return EnvironmentChoice(kind="inline", requirements=requirements, said=said, folder=folder), notes
     if spec.conda_file is not None:
-        path = absolute(spec.conda_file.removeprefix("file:"), document.folder)
-        if not path.is_file():
-            hint = placeholders.hint_for(spec.conda_file) or neighbour(path)
+        path = paths.absolute(spec.conda_file.removeprefix("file:"), document.folder)
+        if not paths.is_file(path):
+            hint = placeholders.hint_for(spec.conda_file) or paths.neighbour(path)
             raise document.error(f"no file {path}", *under, "conda_file", hint=hint)
         kind = "requirements" if path.suffix.lower() == ".txt" else "conda"
         return EnvironmentChoice(kind=kind, value=str(path), said=said, folder=folder), notes
@@ -69,10 +68,10 @@ def read(
 
 def _of_build(document: Document, build: Build, said: str, under: KeyPath) -> tuple[EnvironmentChoice, str]:
     """No Dockerfile is run here; but the conda or requirements file that it installs lies beside it mostly."""
-    folder = absolute((build.path or ".").removeprefix("file:"), document.folder)
-    if not folder.is_dir():
-        raise document.error(f"no folder {folder}", *under, "build", "path", hint=neighbour(folder))
-    found = [folder / name for name in _BESIDE_A_DOCKERFILE if (folder / name).is_file()]
+    folder = paths.absolute((build.path or ".").removeprefix("file:"), document.folder)
+    if not paths.is_folder(folder):
+        raise document.error(f"no folder {folder}", *under, "build", "path", hint=paths.neighbour(folder))
+    found = [folder / name for name in _BESIDE_A_DOCKERFILE if paths.is_file(folder / name)]
     if len(found) != 1:
         some = (
             f"{folder} holds {' and '.join(path.name for path in found)}"

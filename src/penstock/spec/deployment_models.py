@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 from penstock.bundle.manifest import ModelSource
-from penstock.spec import placeholders
+from penstock.spec import paths, placeholders
 from penstock.spec.deployment_schema import InlineModel
 from penstock.spec.documents import Document
-from penstock.spec.paths import absolute, neighbour
 
 _REMOTE = re.compile(r"(azureml:|runs:/|models:/|[A-Za-z][A-Za-z0-9+.-]+://)")
 
@@ -33,11 +32,11 @@ def read(document: Document, spec: str | InlineModel) -> ModelSource:
             "path",
             hint="download it and write its path, or give it with --model",
         )
-    path = absolute(spec.path.removeprefix("file:"), document.folder)
-    if not path.exists():
-        hint = placeholders.hint_for(spec.path) or neighbour(path)
+    path = paths.absolute(spec.path.removeprefix("file:"), document.folder)
+    if not paths.exists(path):
+        hint = placeholders.hint_for(spec.path) or paths.neighbour(path)
         raise document.error(f"no file or folder {path}", "model", "path", hint=hint)
-    if spec.type == "mlflow_model" and not (path / "MLmodel").is_file():
+    if spec.type == "mlflow_model" and not paths.is_file(path / "MLmodel"):
         raise document.error(
             f"{path} is no MLflow model: there is no file MLmodel in it",
             "model",
@@ -46,7 +45,7 @@ def read(document: Document, spec: str | InlineModel) -> ModelSource:
         )
     return ModelSource(
         path=str(path),
-        name=spec.name or (path.name if path.is_dir() else path.stem),
+        name=spec.name or (path.name if paths.is_folder(path) else path.stem),
         version=spec.version or "1",
         format="mlflow" if spec.type == "mlflow_model" else "",
     )

@@ -67,7 +67,9 @@ def read(location: str) -> Inputs:
             "transformations",
             hint=f"begin with one of {', '.join(_READERS)}",
         )
-    return Inputs(locations=_locations(document, spec), format=format_, read=options, transformations=tuple(rows))
+    return Inputs(
+        locations=_locations(document, spec), format=format_, read=options, transformations=tuple(rows)
+    )
 
 
 def lists_files(location: str) -> bool:
@@ -77,8 +79,8 @@ def lists_files(location: str) -> bool:
 
 def _file_of(location: str) -> Path:
     path = paths.absolute(location)
-    file = path / "MLTable" if path.is_dir() else path
-    if not file.is_file():
+    file = path / "MLTable" if paths.is_folder(path) else path
+    if not paths.is_file(file):
         raise SpecError("there is no file MLTable in it", file=location, hint=paths.neighbour(file))
     return file
 
@@ -399,7 +401,7 @@ def _location(document: Document, said: dict[str, str], number: int) -> str:
     if _REMOTE.match(text):
         return text
     path = paths.absolute(text.removeprefix("file://").removeprefix("file:"), document.folder)
-    there = kind == "pattern" or (path.is_dir() if kind == "folder" else path.exists())
+    there = kind == "pattern" or (paths.is_folder(path) if kind == "folder" else paths.exists(path))
     if not there:
         noun = "folder" if kind == "folder" else "file"
         hint = placeholders.hint_for(text) or paths.neighbour(path)

@@ -79,8 +79,8 @@ class Bindings:
 def of_command_line(said: str, declared: str) -> Bound:
     """What `said` on the command line is: a path where Azure ML's type says so or one is there, else itself."""
     path = paths.absolute(said)
-    is_path = declared in _PATH_TYPES or (declared not in _LITERAL_TYPES and path.exists())
-    return Bound(text=str(path) if is_path and not _REMOTE.match(said) else said, type=declared)
+    is_path = declared in _PATH_TYPES or (declared not in _LITERAL_TYPES and paths.exists(path))
+    return Bound(text=str(path) if is_path and not is_remote(said) else said, type=declared)
 
 
 def of_file(document: Document, value: Port | Value, declared: Port | None, key: KeyPath) -> Bound:
@@ -101,10 +101,10 @@ def of_file(document: Document, value: Port | Value, declared: Port | None, key:
         return Bound(text=text, type=type_)
     if text.startswith("azureml:"):
         return Bound(text=None, type=type_, lacks=f"{text} cannot be fetched from here", optional=optional)
-    if _REMOTE.match(text):
+    if is_remote(text):
         return Bound(text=text, type=type_)
     path = paths.absolute(text.removeprefix("file:"), document.folder)
-    if not path.exists():
+    if not paths.exists(path):
         hint = paths.neighbour(path)
         at = f"{document.file}:{document.line_of(key)}"
         return Bound(
@@ -113,7 +113,12 @@ def of_file(document: Document, value: Port | Value, declared: Port | None, key:
     return Bound(text=str(path), type=type_)
 
 
+def is_remote(text: str) -> bool:
+    """Whether it names something that is not on this machine: a URL, or something of a workspace."""
+    return _REMOTE.match(text) is not None
+
+
 def holds_mltable(location: str) -> bool:
     """Whether an MLTable file lies in the local folder `location`, or is it."""
     path = Path(location)
-    return (path / "MLTable").is_file() or (path.name == "MLTable" and path.is_file())
+    return paths.is_file(path / "MLTable") or (path.name == "MLTable" and paths.is_file(path))

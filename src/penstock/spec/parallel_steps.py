@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ def _layers(document: Document) -> list[_Layer]:
             hint="write the path of its YAML file",
         )
     path = paths.absolute(component.removeprefix("file:"), document.folder)
-    if not path.is_file():
+    if not paths.is_file(path):
         raise document.error(
             f"no file {path}", "component", hint=placeholders.hint_for(component) or paths.neighbour(path)
         )
@@ -252,7 +252,10 @@ def _input_data(layers: list[_Layer], bindings: Bindings) -> Bound | None:
             "input_data",
             hint=f"there is {names}" if names else "",
         )
-    return bindings.inputs[name]
+    bound = bindings.inputs[name]
+    if bound.text is None or parallel_bindings.is_remote(bound.text):
+        return bound
+    return replace(bound, text=str(paths.absolute(bound.text, document.folder)))
 
 
 def _is_table(data: Bound | None) -> bool:
@@ -325,9 +328,9 @@ def _model(document: Document, task: Task, bindings: Bindings) -> ModelSource | 
             f"{said} cannot be fetched from here", "task", "model", hint="download it and write its path"
         )
     path = paths.absolute(said.removeprefix("file:"), document.folder)
-    if not path.exists():
+    if not paths.exists(path):
         raise document.error(f"no file or folder {path}", "task", "model", hint=paths.neighbour(path))
-    return ModelSource(path=str(path), name=path.name if path.is_dir() else path.stem)
+    return ModelSource(path=str(path), name=path.name if paths.is_folder(path) else path.stem)
 
 
 def _environment(

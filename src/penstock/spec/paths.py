@@ -13,10 +13,25 @@ def absolute(text: str, base: str | Path = "") -> Path:
     return Path(os.path.abspath(Path(base, text)))  # noqa: PTH100 - Path.resolve would follow links
 
 
+def is_file(path: Path) -> bool:
+    """As `Path.is_file`, which raises for names that no file can have; those are not there."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """As `Path.is_dir`, which raises for names that no folder can have; those are not there."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def exists(path: Path) -> bool:
+    """As `Path.exists`, which raises for names that nothing can have; those are not there."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def neighbour(missing: Path) -> str:
     """What lies where `missing` should, for a hint: the nearest name there, or the deepest folder that is."""
     folder = missing.parent
-    while not folder.is_dir():
+    while not is_folder(folder):
         missing, folder = folder, folder.parent
     try:
         names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
