@@ -34,9 +34,7 @@ def convert(column: Any, field: Field) -> Any:
     letter = _letter(column.type)
     wanted = values.kind_of(field.dtype)
     if letter == "s" and wanted == "str":
-        return _text(column)
-    if wanted == "category" and field.categories is not None:
-        return _category(column, field)
+        return text(column)
     return _checked(_values(column, letter, wanted, field.name), field)
 
 
@@ -61,9 +59,53 @@ def infer(column: Any, name: str) -> Any:
     column = _plain(column)
     letter = _letter(column.type)
     if letter == "s":
-        return _text(column)
+        return text(column)
     found = _values(column, letter, "object", name)
     return found if type(found).__name__ == "ndarray" else columns.infer(found)
+
+
+def text(column: Any) -> Any:
+    """`column`, which holds text, as an ndarray of str; missing ones are NaN, as everywhere."""
+    import numpy as np
+
+    array = column.to_numpy()
+    if not column.null_count:
+        return array
+    array = np.array(array)
+    array[column.is_null().to_numpy()] = np.nan
+    return array
+
+
+def codes(column: Any, field: Field) -> Any:
+    """`column` as an ndarray of places in the categories of `field`, -1 where missing. Raises DataError for a value
+    that is none of them."""
+    import numpy as np
+
+    parts = [_codes_of_chunk(chunk, field) for chunk in column.chunks]
+    found = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if (found == _STRANGE).any():
+        _checked(_plain(column).to_pylist(), field)
+    return found
+
+
+_STRANGE = -2
+
+
+def _codes_of_chunk(chunk: Any, field: Field) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    if pa.types.is_null(chunk.type):
+        return np.full(len(chunk), -1, dtype=np.int32)
+    encoded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+    places = {(type(value), value): place for place, value in enumerate(field.categories or ())}
+    known = [
+        -1 if value is None or value != value else places.get((type(value), value), _STRANGE)
+        for value in encoded.dictionary.to_pylist()
+    ]
+    # The last is for what is missing: -1 counts from the end.
+    by_place = np.array([*known, -1], dtype=np.int32)
+    return by_place[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
 
 
 _FITTING = {
@@ -164,31 +206,3 @@ def _values(column: Any, letter: str, wanted: str, name: str) -> Any:
 
 def _number(value: Any) -> Any:
     return int(value) if value == value.to_integral_value() else float(value)
-
-
-def _text(column: Any) -> Any:
-    """An ndarray of str; missing ones are NaN, as everywhere."""
-    import numpy as np
-
-    array = column.to_numpy()
-    if not column.null_count:
-        return array
-    array = np.array(array)
-    array[column.is_null().to_numpy()] = np.nan
-    return array
-
-
-def _category(column: Any, field: Field) -> Any:
-    """Each different value is judged once."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    distinct = pc.unique(column)
-    known = [value for value in distinct.to_pylist() if value is not None]
-    if any(values.problem(value, field) for value in known):
-        # Names the row.
-        return _checked(column.to_pylist(), field)
-    array = columns.objects(column.to_pylist())
-    if column.null_count:
-        array[column.is_null().to_numpy()] = np.nan
-    return array

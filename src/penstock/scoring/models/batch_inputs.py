@@ -9,15 +9,13 @@ functions.
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
 from typing import Any, Callable, Mapping, Sequence
 
 from penstock import errors
-from penstock.scoring import tables
 from penstock.scoring.codecs import arrays, values
 from penstock.scoring.interface import Field
 from penstock.scoring.loaders.loaded import LoadedModel
-from penstock.scoring.models import batch_columns, batch_matrix, batch_tensors
+from penstock.scoring.models import batch_columns, batch_frames, batch_matrix, batch_tensors
 
 _MOST_TOLD = 100
 
@@ -78,23 +76,7 @@ def _table(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
     if is_whole and model.accepts_array:
         return Inputs(names, _matrix(model, names, fields, found))
 
-    known = {
-        field.name: field.categories
-        for field in fields
-        if field.dtype == "category" and field.categories is not None
-    }
-    return Inputs(names, lambda table: _converted(table, names, fields, known).to_frame())
-
-
-def _converted(
-    table: Any, names: Sequence[str], fields: Sequence[Field], known: dict[str, tuple[Any, ...]]
-) -> tables.Table:
-    """The columns `names` under the names and in the dtypes of `fields`; errors name the input's columns."""
-    columns = {
-        field.name: batch_columns.convert(table.column(name), replace(field, name=name))
-        for name, field in zip(names, fields)
-    }
-    return tables.Table(columns, table.num_rows, known)
+    return Inputs(names, lambda table: batch_frames.of(table, names, fields))
 
 
 def _by_name(
@@ -193,7 +175,7 @@ def _matrix(model: LoadedModel, names: Sequence[str], fields: Sequence[Field], f
         dtype = "float32"
     if all(values.kind_of(field.dtype) == "float" for field in fields):
         return lambda table: batch_matrix.of(table, names, dtype)
-    return lambda table: _converted(table, names, fields, {}).to_array()
+    return lambda table: batch_matrix.of_checked(table, names, fields)
 
 
 def _array(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
@@ -350,8 +332,4 @@ def _unknown(found: Any, chosen: Sequence[str]) -> Inputs:
     if len(names) == 1 and lists:
         return Inputs(names, lambda table: batch_tensors.infer(table.column(names[0]), names[0]))
 
-    def take(table: Any) -> Any:
-        columns = {name: batch_columns.infer(table.column(name), name) for name in names}
-        return tables.Table(columns, table.num_rows, {}).to_frame()
-
-    return Inputs(names, take)
+    return Inputs(names, lambda table: batch_frames.inferred(table, names))

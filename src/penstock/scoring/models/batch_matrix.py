@@ -8,11 +8,13 @@ Runs in workers: Python 3.8; pyarrow and NumPy inside the functions.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Sequence
 
 from penstock import errors
 from penstock.scoring.codecs import values
 from penstock.scoring.interface import Field
+from penstock.scoring.models import batch_columns
 
 _BLOCK_ROWS = 8192
 
@@ -20,17 +22,31 @@ _BLOCK_ROWS = 8192
 def of(table: Any, names: Sequence[str], dtype: str) -> Any:
     """The columns `names` of `table`, all numbers, as an ndarray ``(rows, columns)`` of the float `dtype`; a
     null is NaN. Raises DataError for a number that is too large for `dtype`."""
+    found = [numbers(table.column(name)) for name in names]
+    matrix = _laid(found, table.num_rows, dtype)
+    if dtype != "float64":
+        _check_range(matrix, found, names)
+    return matrix
+
+
+def of_checked(table: Any, names: Sequence[str], fields: Sequence[Field]) -> Any:
+    """The same in float64 for `fields` of several dtypes, whose values are judged by them first."""
+    found = [
+        batch_columns.convert(table.column(name), replace(field, name=name))
+        for name, field in zip(names, fields)
+    ]
+    return _laid(found, table.num_rows, "float64")
+
+
+def _laid(found: Sequence[Any], rows: int, dtype: str) -> Any:
     import numpy as np
 
-    matrix = np.empty((table.num_rows, len(names)), dtype=dtype)
-    found = [numbers(table.column(name)) for name in names]
+    matrix = np.empty((rows, len(found)), dtype=dtype)
     with np.errstate(over="ignore"):
-        for start in range(0, table.num_rows, _BLOCK_ROWS):
+        for start in range(0, rows, _BLOCK_ROWS):
             block = matrix[start : start + _BLOCK_ROWS]
             for place, column in enumerate(found):
                 block[:, place] = column[start : start + _BLOCK_ROWS]
-    if dtype != "float64":
-        _check_range(matrix, found, names)
     return matrix
 
 

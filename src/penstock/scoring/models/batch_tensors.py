@@ -91,7 +91,7 @@ def _of_chunk(chunk: Any, name: str, at: int, sizes: list[int]) -> Any:
             sizes.append(size)
         lists_a_row *= max(size, 1)
         level += 1
-        inner = inner.flatten()
+        inner = _elements(inner, size)
     return batch_columns.infer(pa.chunked_array([inner]), name)
 
 
@@ -113,6 +113,15 @@ def _size(lists: Any, name: str, at: int, lists_a_row: int, expected: int) -> in
             column=name,
         )
     return size
+
+
+def _elements(lists: Any, size: int) -> Any:
+    """The values of `lists`, each of this `size`."""
+    inner = lists.flatten()
+    if len(inner) != len(lists) * size:
+        # Old versions forget that lists of fixed size may be a slice.
+        inner = inner.slice(lists.offset * size, len(lists) * size)
+    return inner
 
 
 def _first(mask: Any) -> int:
