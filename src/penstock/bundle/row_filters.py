@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import datetime as dt
+import warnings
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -99,7 +100,9 @@ def parse(text: str) -> Expression:
     if len(text) > _LONGEST:
         raise WrongFilter(f"a filter of {len(text)} characters is too long")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a comparison that looks odd to Python's parser is nobody's program
+            tree = ast.parse(text.strip(), mode="eval")
         found = _walk(tree.body, 0)
     except SyntaxError as error:
         raise WrongFilter(f"{text!r} is no expression: {_advice(text) or error.msg}") from None
