@@ -87,7 +87,7 @@ def _names(record: bytes, text: Text, read: ReadOptions, start: int) -> tuple[st
     import pyarrow.csv as pacsv
 
     try:
-        record = bytes(text.utf8(record))
+        record = bytes(text.utf8(record)) + b"\n"
         table = pacsv.read_csv(
             pa.py_buffer(record),
             read_options=pacsv.ReadOptions(use_threads=False, block_size=len(record) + 1),

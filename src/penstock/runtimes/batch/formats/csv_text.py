@@ -141,13 +141,13 @@ class _Reading:
         )
 
     def _straight(self) -> Iterator[Any]:
-        """Arrow's stream of batches. A row with a column too many is put after the last one: where the parser does
-        not meet it, a quoted value was open at the end, which it would not mind."""
-        import pyarrow as pa
+        """Arrow's stream of batches. At the file's end a row with a column too many is put after the last one: if
+        the parser does not meet it, a quoted value was open at the end, which it would not mind."""
         import pyarrow.csv as pacsv
 
         probe = (self._read.delimiter * len(self.names)).encode()
-        met = []
+        met: list[Any] = []
+        quotes = bool(self._read.quote or self._read.escape)
 
         def ragged(row: Any) -> str:
             if row.actual_columns == len(self.names) + 1 and row.text.encode() == probe:
@@ -155,25 +155,36 @@ class _Reading:
                 return "skip"
             return "error"
 
-        with self._text.opened() as reader:
-            source = _Source(reader, self._text, self._cut, b"\n" + probe + b"\n")
-            with pacsv.open_csv(
-                pa.PythonFile(source, mode="r"),
-                read_options=pacsv.ReadOptions(
-                    use_threads=False, block_size=records.BLOCK, column_names=list(self.names)
-                ),
-                parse_options=csv_header.parse_options(
-                    self._read,
-                    newlines_in_values=bool(self._read.quote or self._read.escape),
-                    invalid_row_handler=ragged,
-                ),
-                convert_options=_convert_options(
-                    self._read, self._types, self._wanted.names or self.names[:1]
-                ),
-            ) as stream:
-                yield from stream
-        if not met:
+        at_end = self._cut.stop in (records.TO_THE_END, self._text.size)
+        tail = b"\n" + probe + b"\n" if at_end and quotes else b""
+        names = self._wanted.names or self.names[:1]
+        with self._text.opened() as reader, pacsv.open_csv(
+            self._source(reader, tail),
+            read_options=pacsv.ReadOptions(
+                use_threads=False, block_size=records.BLOCK, column_names=list(self.names)
+            ),
+            parse_options=csv_header.parse_options(
+                self._read, newlines_in_values=quotes, invalid_row_handler=ragged
+            ),
+            convert_options=_convert_options(self._read, self._types, names),
+        ) as stream:
+            yield from stream
+        if tail and not met:
             raise DataError("a quoted value is never closed")
+
+    def _source(self, reader: Reader, tail: bytes) -> Any:
+        """The cut as a file of Arrow's, with `tail` after it."""
+        import pyarrow as pa
+
+        size = self._cut.stop - self._cut.start
+        if (
+            self._text.encoding == "utf-8"
+            and self._text.cuttable
+            and not tail
+            and hasattr(pa.OSFile, "get_stream")
+        ):
+            return pa.OSFile(self._text.path).get_stream(self._cut.start, size)
+        return pa.PythonFile(_Source(reader, self._text, self._cut, tail), mode="r")
 
     def _parse(self, data: bytes) -> Any:
         plain = self._boundaries.without_comments(bytes(self._text.utf8(data)))
@@ -190,7 +201,10 @@ class _Reading:
         ragged: list[Any] = []
         raw = _parsed(data, self.names, self._read, types=binary, names_wanted=(), ragged=ragged)
         if ragged:
-            counted = f"{ragged[0].actual_columns} values where there are {len(self.names)} columns"
+            count = ragged[0].actual_columns
+            counted = (
+                f"{count} {'value' if count == 1 else 'values'} where there are {len(self.names)} columns"
+            )
             return (
                 f"{counted}: {schemas.clipped(ragged[0].text)}",
                 "",
@@ -275,25 +289,21 @@ def _convert_options(read: ReadOptions, types: Any, names: Sequence[str]) -> Any
 def _with_nulls(batch: Any, wanted: Any) -> Any:
     """`batch` with a null where a text is empty, and without columns where none are wanted."""
     import pyarrow as pa
-
-    if not wanted.names:
-        return pa.RecordBatch.from_struct_array(pa.nulls(batch.num_rows, pa.struct([])))
-    arrays = [
-        _without_empty(array)
-        if pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
-        else array
-        for array in batch.columns
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=wanted)
-
-
-def _without_empty(array: Any) -> Any:
     import pyarrow.compute as pc
 
-    filled = pc.not_equal(pc.binary_length(array), 0)
-    if array.null_count == 0 and filled.true_count == len(array):
-        return array
-    return pc.if_else(filled, array, None)
+    if not wanted.names:
+        return schemas.only_rows(batch.num_rows)
+    arrays = batch.columns
+    changed = False
+    for index, array in enumerate(arrays):
+        if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+            lengths = pc.binary_length(array)
+            if len(array) and not pc.min(lengths).as_py():
+                arrays[index] = pc.if_else(pc.equal(lengths, 0), None, array)
+                changed = True
+    if not changed and batch.schema.equals(wanted):
+        return batch
+    return pa.RecordBatch.from_arrays(arrays, schema=wanted)
 
 
 def _unfit(value: bytes | None, kind: Any) -> str:

@@ -10,12 +10,9 @@ from typing import Any, Iterator, Sequence
 
 from penstock.bundle.batch import ReadOptions
 from penstock.errors import DataError
-from penstock.runtimes.batch.formats import schemas
+from penstock.runtimes.batch.formats import row_ranges, schemas
 from penstock.runtimes.batch.formats.interface import Refuse
 from penstock.runtimes.batch.plan import Cut
-
-WHOLE = -1
-"""`Cut.stop` of a cut that is all of a file that nobody has opened."""
 
 _ROWS_A_BATCH = 65536
 
@@ -41,56 +38,20 @@ def cuts(path: str, read: ReadOptions, *, size: int, rows: int) -> Iterator[Cut]
     if whole == 0:
         return
     if rows == 0 and whole <= size:
-        yield Cut(0, WHOLE, whole, rows=-1, first_row=0)
+        yield Cut(0, row_ranges.WHOLE, whole, rows=-1, first_row=0)
         return
     with _opened(path) as file:
         metadata = file.metadata
         groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
         counts = [group.num_rows for group in groups]
         weights = [_weight(group) for group in groups]
-    total = sum(counts)
-    if total == 0:
-        return
     scale = whole / max(1, sum(weights))
-    shares = [weight * scale for weight in weights]
-    ends = _group_ends(counts, shares, size) if rows == 0 else _row_ends(counts, shares, size, rows)
-    start = 0
-    for stop, share in ends:
-        yield Cut(start, stop, max(1, round(share)), rows=stop - start, first_row=start)
-        start = stop
+    yield from row_ranges.cuts(counts, [weight * scale for weight in weights], size=size, rows=rows)
 
 
 def _weight(group: Any) -> int:
     """A row group's bytes in the file; its `total_byte_size` is what it is when decompressed."""
     return sum(group.column(index).total_compressed_size for index in range(group.num_columns))
-
-
-def _group_ends(counts: Sequence[int], shares: Sequence[float], size: int) -> Iterator[tuple[int, float]]:
-    """Where cuts end, in rows, with their bytes: after a row group, before it would grow beyond `size`."""
-    row, gathered, pending = 0, 0.0, 0
-    for count, share in zip(counts, shares):
-        if pending and gathered + share > size:
-            yield row, gathered
-            gathered, pending = 0.0, 0
-        row += count
-        pending += count
-        gathered += share
-    if pending:
-        yield row, gathered
-
-
-def _row_ends(
-    counts: Sequence[int], shares: Sequence[float], size: int, rows: int
-) -> Iterator[tuple[int, float]]:
-    """Where cuts end, in rows, with their bytes: at the multiples of `rows`, about `size` bytes apart."""
-    total = sum(counts)
-    a_row = sum(shares) / total
-    step = max(1, int(size / max(a_row * rows, 1e-9))) * rows
-    start = 0
-    while start < total:
-        stop = min(start + step, total)
-        yield stop, (stop - start) * a_row
-        start = stop
 
 
 def batches(
@@ -109,12 +70,13 @@ def batches(
         found = file.schema_arrow
         schemas.require(wanted.names, found.names, path)
         metadata = file.metadata
-        stop = metadata.num_rows if cut.stop == WHOLE else cut.stop
+        stop = metadata.num_rows if cut.stop == row_ranges.WHOLE else cut.stop
         if stop > metadata.num_rows:
             raise DataError(
                 f"has {metadata.num_rows} rows, where {stop} were planned", file=path, hint=_CHANGED
             )
-        groups, skip = _overlapped(metadata, cut.start, stop)
+        counts = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+        groups, skip = row_ranges.overlapped(counts, cut.start, stop)
         left = stop - cut.start
         if not groups:
             return
@@ -135,20 +97,6 @@ def batches(
 _CHANGED = "The file was changed while the job ran; start a new job."
 
 
-def _overlapped(metadata: Any, start: int, stop: int) -> tuple[list[int], int]:
-    """The row groups that hold the rows from `start` to `stop`, and how many rows of the first come before."""
-    groups: list[int] = []
-    skip, row = 0, 0
-    for index in range(metadata.num_row_groups):
-        count = metadata.row_group(index).num_rows
-        if count and row < stop and row + count > start:
-            if not groups:
-                skip = start - row
-            groups.append(index)
-        row += count
-    return groups, skip
-
-
 def _decoded(file: Any, path: str, groups: list[int], names: list[str], rows: int) -> Iterator[Any]:
     import pyarrow as pa
 
@@ -156,7 +104,7 @@ def _decoded(file: Any, path: str, groups: list[int], names: list[str], rows: in
         if not names:
             for group in groups:
                 count = file.metadata.row_group(group).num_rows
-                yield pa.RecordBatch.from_struct_array(pa.nulls(count, pa.struct([])))
+                yield schemas.only_rows(count)
             return
         yield from file.iter_batches(batch_size=rows, row_groups=groups, columns=names, use_threads=False)
     except (pa.ArrowException, OSError) as error:

@@ -176,6 +176,13 @@ def fit(batch: Any, schema: Any, file: str) -> Any:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
+def only_rows(count: int) -> Any:
+    """A ``RecordBatch`` of `count` rows without columns."""
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_struct_array(pa.nulls(count, pa.struct([])))
+
+
 def _cast(array: Any, field: Any, file: str) -> Any:
     import pyarrow as pa
 
