@@ -73,8 +73,8 @@ class ModelBatchScorer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What loading the model had to say."""
-        return self._model.notes
+        """What loading the model had to say, and which columns it gets where its names do not tell."""
+        return (*self._model.notes, *self._inputs.notes)
 
     def score(self, data: Any) -> Scored:
         """Score `data`, an Arrow table of at least one row.

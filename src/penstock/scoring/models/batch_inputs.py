@@ -8,16 +8,13 @@ functions.
 
 from __future__ import annotations
 
-import difflib
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Sequence
 
 from penstock import errors
 from penstock.scoring.codecs import arrays, values
 from penstock.scoring.interface import Field
 from penstock.scoring.loaders.loaded import LoadedModel
-from penstock.scoring.models import batch_columns, batch_frames, batch_matrix, batch_tensors
-
-_MOST_TOLD = 100
+from penstock.scoring.models import batch_checks, batch_columns, batch_frames, batch_matrix, batch_tensors
 
 Take = Callable[[Any], Any]
 """An Arrow table to what `Model.call` takes."""
@@ -25,18 +22,19 @@ Take = Callable[[Any], Any]
 
 class Inputs:
     """`columns` are the input's columns that a call needs, in order; `take` makes the model's data of a table
-    that has them."""
+    that has them; `notes` are for the log at start."""
 
-    def __init__(self, columns: Sequence[str], take: Take) -> None:
+    def __init__(self, columns: Sequence[str], take: Take, notes: tuple[str, ...] = ()) -> None:
         self.columns = tuple(columns)
         self.take = take
+        self.notes = notes
 
 
 def fit(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
     """How `model` is fed from an input of the Arrow schema `found`. `chosen` are the columns that the user named
     for it (``input_columns``), or none. Raises SchemaMismatch, which names all columns that are missing or of a
     type that the model cannot take."""
-    _check_chosen(chosen, found)
+    batch_checks.check_chosen(chosen, found)
     layout = model.signature.layout
     if layout == "table":
         return _table(model, found, chosen)
@@ -47,26 +45,6 @@ def fit(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
     return _unknown(found, chosen)
 
 
-def _check_chosen(chosen: Sequence[str], found: Any) -> None:
-    missing = [name for name in chosen if name not in found.names]
-    if missing:
-        raise errors.SchemaMismatch(
-            f"the input has no column{_plural(missing)} {_near(missing, found.names)}; "
-            f"it has {values.listed(found.names, most=40)}",
-            field=missing[0],
-            hint="--input-columns names columns of the input.",
-        )
-    _check_repeated(chosen, chosen)
-
-
-def _check_repeated(needed: Sequence[str], names: Sequence[str]) -> None:
-    repeated = sorted({name for name in needed if list(names).count(name) > 1})
-    if repeated:
-        raise errors.SchemaMismatch(
-            f"columns named twice: {values.listed(repeated, most=_MOST_TOLD)}", field=repeated[0]
-        )
-
-
 # Tables: by name
 
 
@@ -75,7 +53,6 @@ def _table(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
     is_whole = len(fields) == len(model.signature.inputs)
     if is_whole and model.accepts_array:
         return Inputs(names, _matrix(model, names, fields, found))
-
     return Inputs(names, lambda table: batch_frames.of(table, names, fields))
 
 
@@ -92,73 +69,16 @@ def _by_name(
                 f"--input-columns names {len(chosen)} columns, the model takes {len(fields)}: "
                 f"{values.listed(known, most=40)}"
             )
-        _check_repeated(chosen, found.names)
-        _check_types(chosen, fields, found)
+        batch_checks.check_repeated(chosen, found.names)
+        batch_checks.check_types(chosen, fields, found)
         return list(chosen), fields
-    present = chosen or found.names
+    present = set(chosen or found.names)
     given = [field for field in fields if field.name in present]
     names = [field.name for field in given]
-    _check_repeated(names, found.names)
-    missing = [field.name for field in fields if field.required and field.name not in present]
-    if missing:
-        troubles = _misfits(names, given, found)
-        also = f"; besides, {_misfit_error(troubles).message}" if troubles else ""
-        raise errors.SchemaMismatch(
-            f"the input lacks {len(missing)} of the {len(fields)} {what}s that the model takes: "
-            f"{_near(missing, present)}; it has {values.listed(present, most=40)}{also}",
-            field=missing[0],
-            hint="Rename columns in the data, or say --input-columns with the input's columns in the model's "
-            f"order: {','.join(known[:40])}.",
-        )
-    _check_types(names, given, found)
+    batch_checks.check_repeated(names, found.names)
+    batch_checks.check_missing(fields, names, list(chosen or found.names), found, what)
+    batch_checks.check_types(names, given, found)
     return names, given
-
-
-def _check_types(names: Sequence[str], fields: Sequence[Field], found: Any) -> None:
-    troubles = _misfits(names, fields, found)
-    if troubles:
-        raise _misfit_error(troubles)
-
-
-def _misfits(names: Sequence[str], fields: Sequence[Field], found: Any) -> dict[str, str]:
-    """What is wrong with the types of the columns `names`, by name."""
-    troubles = {}
-    for name, field in zip(names, fields):
-        kind = found.field(name).type
-        if batch_columns.is_list(kind) and len(field.shape) > 1:
-            trouble = batch_tensors.misfit(kind, field)
-        elif len(field.shape) > 1 and not _is_flat(field):
-            trouble = f"is {kind}, the model takes lists: an array of shape {arrays.shape_text(field.shape)}"
-        else:
-            trouble = batch_columns.misfit(kind, field)
-        if trouble:
-            troubles[name] = trouble
-    return troubles
-
-
-def _misfit_error(troubles: Mapping[str, str]) -> errors.SchemaMismatch:
-    told = "; ".join(f"column {name!r} {text}" for name, text in list(troubles.items())[:_MOST_TOLD])
-    return errors.SchemaMismatch(
-        told,
-        field=next(iter(troubles)),
-        hint="Say the column's type where it was guessed from text (--column-type NAME=TYPE), or cast it in the "
-        "data.",
-    )
-
-
-def _near(missing: Sequence[str], present: Sequence[str]) -> str:
-    """``'age' (did you mean 'Age'?), 'city'``."""
-    folded = {name.lower(): name for name in present}
-    told = []
-    for name in missing[:_MOST_TOLD]:
-        near = difflib.get_close_matches(name.lower(), folded, n=1)
-        told.append(repr(name) + (f" (did you mean {folded[near[0]]!r}?)" if near else ""))
-    more = f" and {len(missing) - _MOST_TOLD} more" if len(missing) > _MOST_TOLD else ""
-    return ", ".join(told) + more
-
-
-def _plural(names: Sequence[Any]) -> str:
-    return "" if len(names) == 1 else "s"
 
 
 # Matrices: by position
@@ -191,12 +111,16 @@ def _array(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
         return _nested(field, found, names, lists)
     if chosen and width not in (-1, len(names)):
         raise errors.SchemaMismatch(f"--input-columns names {len(names)} columns, the model takes {width}")
-    _check_repeated(names, found.names)
+    batch_checks.check_repeated(names, found.names)
     fields = [Field(name, field.dtype, categories=field.categories) for name in names]
-    _check_types(names, fields, found)
+    batch_checks.check_types(names, fields, found)
+    notes: tuple[str, ...] = ()
+    if not chosen and len(names) > 1:
+        listed = values.listed(names, most=40)
+        notes = (f"the model knows no column names; it gets the input's columns in their order: {listed}",)
     if values.kind_of(field.dtype) == "float":
-        return Inputs(names, _matrix(model, names, fields, found))
-    return Inputs(names, lambda table: _mixed(table, fields))
+        return Inputs(names, _matrix(model, names, fields, found), notes)
+    return Inputs(names, lambda table: _mixed(table, fields), notes)
 
 
 def _mixed(table: Any, fields: Sequence[Field]) -> Any:
@@ -242,7 +166,7 @@ def _by_position(field: Field, found: Any) -> list[str]:
             hint="Say --input-columns with those that the model takes, in its order.",
         )
     raise errors.SchemaMismatch(
-        f"the model takes {width} columns, {has}; all of its columns: {_typed_names(found)}",
+        f"the model takes {width} columns, {has}; all of its columns: {batch_checks.typed_names(found)}",
         hint="Say the type of columns that were guessed from text (--column-type NAME=TYPE), or score an input "
         "that has them all.",
     )
@@ -256,10 +180,6 @@ def _can_hold(kind: Any, field: Field) -> bool:
     return not batch_columns.misfit(kind, field)
 
 
-def _typed_names(found: Any) -> str:
-    return ", ".join(f"{each.name!r} ({each.type})" for each in list(found)[:40])
-
-
 def _single(field: Field, found: Any, chosen: Sequence[str]) -> Inputs:
     """One value a row: a text."""
     if len(chosen) > 1:
@@ -268,14 +188,19 @@ def _single(field: Field, found: Any, chosen: Sequence[str]) -> Inputs:
     if len(candidates) > 1 and field.name in candidates:
         candidates = [field.name]
     if len(candidates) != 1:
-        shown = f": {values.listed(candidates, most=40)}" if candidates else f": {_typed_names(found)}"
+        shown = (
+            f": {values.listed(candidates, most=40)}"
+            if candidates
+            else f": {batch_checks.typed_names(found)}"
+        )
         raise errors.SchemaMismatch(
             f"the model takes one column ({values.expected(field)}), and the input has "
             f"{len(candidates) or 'none'} that could be it{shown}",
             hint="Say --input-columns with the one that the model takes.",
         )
     name = candidates[0]
-    _check_types([name], [field], found)
+    batch_checks.check_repeated([name], found.names)
+    batch_checks.check_types([name], [field], found)
     named = Field(name, field.dtype, categories=field.categories)
     return Inputs([name], lambda table: batch_columns.convert(table.column(name), named))
 
@@ -291,12 +216,12 @@ def _nested(field: Field, found: Any, chosen: Sequence[str], lists: Sequence[str
     if len(candidates) != 1 or candidates[0] not in lists:
         raise errors.SchemaMismatch(
             f"the model takes an array of shape {arrays.shape_text(field.shape)}: one column of lists, and "
-            f"the input has {_typed_names(found)}",
+            f"the input has {batch_checks.typed_names(found)}",
             hint="Say --input-columns with the column that holds each row's values as a list.",
         )
     name = candidates[0]
-    _check_repeated([name], found.names)
-    _check_types([name], [field], found)
+    batch_checks.check_repeated([name], found.names)
+    batch_checks.check_types([name], [field], found)
     return Inputs([name], lambda table: batch_tensors.convert(table.column(name), name, field))
 
 
@@ -307,11 +232,6 @@ def _tensors(model: LoadedModel, found: Any, chosen: Sequence[str]) -> Inputs:
         return {field.name: _tensor(table.column(name), name, field) for name, field in zip(names, fields)}
 
     return Inputs(names, take)
-
-
-def _is_flat(field: Field) -> bool:
-    """Whether a plain column will do."""
-    return len(field.shape) <= 1 or field.shape[1:] == (1,)
 
 
 def _tensor(column: Any, name: str, field: Field) -> Any:
@@ -327,9 +247,8 @@ def _tensor(column: Any, name: str, field: Field) -> Any:
 
 def _unknown(found: Any, chosen: Sequence[str]) -> Inputs:
     names = list(chosen) or list(found.names)
-    _check_repeated(names, found.names)
+    batch_checks.check_repeated(names, found.names)
     lists = [name for name in names if batch_columns.is_list(found.field(name).type)]
     if len(names) == 1 and lists:
         return Inputs(names, lambda table: batch_tensors.infer(table.column(names[0]), names[0]))
-
     return Inputs(names, lambda table: batch_frames.inferred(table, names))

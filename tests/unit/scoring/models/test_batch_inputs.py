@@ -104,6 +104,8 @@ def test_optional_columns_may_be_missing() -> None:
 def test_positions_are_told_by_their_number_or_not_at_all() -> None:
     numbers = FOUR.drop_columns(["id"]).append_column("city", pa.array(["Oslo"] * 60))
     np.testing.assert_array_equal(given(ARRAY, numbers), X)
+    made = scorer(scripted(len, ARRAY), numbers.schema)
+    assert made.notes[-1].endswith("it gets the input's columns in their order: 'a', 'b', 'c', 'd'")
     with pytest.raises(errors.SchemaMismatch) as caught:
         given(ARRAY, FOUR)
     assert "it takes 4 columns, and the input has 5 numeric columns: 'id', 'a', 'b', 'c', 'd'" in str(
