@@ -128,7 +128,7 @@ class Worker:
 
     def _scored(self, order: Order, calling: Calls) -> Iterator[Any]:
         if self._job.settings.takes == "files":
-            paths = [piece.path for piece in order.pieces]
+            paths = [piece.path or piece.file.uri for piece in order.pieces]
             marks = [0, *(mark for mark in calling.splits(order) if 0 < mark < len(paths)), len(paths)]
             for start, stop in zip(marks, marks[1:]):
                 yield from calling.score(paths[start:stop], start)
