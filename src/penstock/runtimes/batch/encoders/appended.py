@@ -6,10 +6,10 @@ driver has shown of itself in public snapshots of runs:
 - *A DataFrame* is pandas' CSV with a space between the values, without header and index. Published readers use
   ``delimiter=" ", header=None``; texts that hold a space are in double quotes (a reader by others counts on it,
   and it follows from pandas' defaults). Missing values are empty.
-- *A list* is one element a line, each as ``str`` shows it, nothing quoted: the well-known digits example returns
+- *A list* is one element a line, each as ``format`` shows it, nothing quoted: the well-known digits example returns
   ``"name.png: 7"`` and is read with ``delimiter=":"``; lists in the list look as Python writes them, and are read
-  with ``ast.literal_eval``. NumPy's numbers, dicts and nested lists follow from ``str``; so does it that an element
-  that holds an end of line takes two lines.
+  with ``ast.literal_eval``. NumPy's numbers, dicts and nested lists follow from ``format`` (a float32 shows all of
+  its digits as a double); so does it that an element that holds an end of line takes two lines.
 - ``--append_row_dataframe_header True`` among a step's arguments puts the column names first. That there is one
   header in the file, however many mini-batches there are, is inferred: all published readers expect one.
 - A tuple is taken for a list (the parallel step's page allows it).

@@ -12,7 +12,23 @@ def open_writer(path: str, schema: Any) -> Any:
     import pyarrow as pa
 
     options = pa.ipc.IpcWriteOptions(compression="lz4")
-    return pa.ipc.new_file(path, schema, options=options)
+    return _Writer(pa.ipc.new_file(path, schema, options=options))
+
+
+class _Writer:
+    """Writes copies: a slice takes the bits beside it along, which depend on how the rows were cut."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+
+    def write_table(self, table: Any, rows: int) -> None:
+        import pyarrow as pa
+
+        columns = [pa.concat_arrays([*column.chunks, pa.nulls(0, column.type)]) for column in table.columns]
+        self._writer.write_table(pa.table(columns, schema=table.schema), rows)
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 def groups_of(path: str) -> Iterator[Any]:
