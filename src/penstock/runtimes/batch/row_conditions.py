@@ -155,11 +155,15 @@ class _Reader:
         one, other = left.cast(pa.float64()), right.cast(pa.float64())
         if said.operator == "**":
             return pc.power(one, other)
+        # Divided by zero, a value is missing: it may well stand behind `x != 0 and`.
+        other = pc.if_else(pc.equal(other, 0.0), pa.scalar(None, pa.float64()), other)
         ratio = pc.divide(one, other)
         if said.operator == "/":
             return ratio
-        floor = pc.floor(ratio)
-        return floor if said.operator == "//" else pc.subtract(one, pc.multiply(floor, other))
+        if said.operator == "%":
+            return pc.subtract(one, pc.multiply(pc.floor(ratio), other))
+        whole = pa.types.is_integer(left.type) and pa.types.is_integer(right.type)
+        return pc.trunc(ratio) if whole else pc.floor(ratio)  # as Azure ML's reader rounds
 
 
 def _and(left: Any, right: Any) -> Any:
