@@ -12,6 +12,7 @@ machines differ. It ends with 1 where a command fails or writes something wrong.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -36,7 +37,10 @@ def main(argv: list[str]) -> int:
     shape.CACHE.mkdir(parents=True, exist_ok=True)
     meter.adopt_orphans()
     figures = Figures()
-    measure(options, figures)
+    with (shape.CACHE / "lock").open("w") as lock:
+        # Two of us at once would measure each other.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        measure(options, figures)
     command = shlex.join(["python", "-m", "bench.batch", *argv])
     print(report.write(figures, options.results, command=command))
     return 1 if figures.failures else 0

@@ -126,13 +126,15 @@ def _ray_over_local(figures: Figures) -> float | None:
             workload,
             rows,
             ("ours-ray", "ours-local"),
-            lambda ray, local: (
-                (ray.reading.wall_s - ray.startup_s) / (local.reading.wall_s - local.startup_s)
-            ),
+            lambda ray, local: _work_s(ray) / _work_s(local),
         )
         for workload, rows in figures.rounds.kinds("engines")
     ]
     return max((one for one in found if one is not None), default=None)
+
+
+def _work_s(run: Run) -> float:
+    return run.reading.wall_s if run.working_s is None else run.working_s
 
 
 def _failures(figures: Figures) -> float:

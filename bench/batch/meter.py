@@ -15,7 +15,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,11 +108,13 @@ class _Tree:
         self.peak_mb = 0.0
         self.samples = 0
         self._ticks: dict[tuple[int, str], int] = {}
+        self._ours = {os.getpid()}
+        self._strangers: set[int] = set()
 
     def sample(self, *, weigh: bool) -> None:
         """Read the tree once."""
         total_kib = 0
-        for pid, fields in _below(os.getpid()):
+        for pid, fields in self.living():
             self._ticks[pid, fields[19]] = int(fields[11]) + int(fields[12])
             if weigh:
                 total_kib += _pss_kib(pid)
@@ -125,11 +127,28 @@ class _Tree:
 
     def kill(self) -> int:
         """SIGKILL to all that runs now; returns how many that were."""
-        found = [pid for pid, fields in _below(os.getpid()) if fields[0] != "Z"]
+        found = [pid for pid, fields in self.living() if fields[0] != "Z"]
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         return len(found)
+
+    def living(self) -> list[tuple[int, list[str]]]:
+        """Every process below this one, and the fields of its /proc/PID/stat from the third (the state) on.
+
+        Whether a process is below is asked once: orphans come to us, so it never changes. The many strangers of
+        a machine then cost nothing.
+        """
+        now = {int(name) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208  # cheap, often
+        self._ours &= now
+        self._strangers &= now
+        stats = {pid: fields for pid in now - self._strangers if (fields := _stat(pid))}
+        unknown = stats.keys() - self._ours
+        while found := {pid for pid in unknown if int(stats[pid][1]) in self._ours}:
+            self._ours |= found
+            unknown -= found
+        self._strangers |= unknown
+        return [(pid, stats[pid]) for pid in stats.keys() & self._ours if pid != os.getpid()]
 
 
 def _watch(root: int, tree: _Tree, *, until: float, weigh: bool) -> bool:
@@ -168,20 +187,12 @@ def _reap(process: subprocess.Popen[bytes], tree: _Tree) -> tuple[float, int]:
         time.sleep(0.02)
 
 
-def _below(root: int) -> Iterator[tuple[int, list[str]]]:
-    """Every descendant of `root`, and the fields of its /proc/PID/stat from the third (the state) on."""
-    children: dict[int, list[tuple[int, list[str]]]] = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208  # ten times a second: strings are cheaper than paths
-        if name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as stat:  # noqa: PTH123  # see above
-                # The second field, the name in parentheses, may itself hold blanks and parentheses.
-                fields = stat.read().rpartition(")")[2].split()
-                children.setdefault(int(fields[1]), []).append((int(name), fields))
-    queue = [root]
-    while queue:
-        for pid, fields in children.get(queue.pop(), []):
-            yield pid, fields
-            queue.append(pid)
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on; none for a process that has just gone."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123  # cheap, often
+        # The second field, the name in parentheses, may itself hold blanks and parentheses.
+        return stat.read().rpartition(")")[2].split()
+    return []
 
 
 def _pss_kib(pid: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from bench.batch import shape
 from bench.batch.workloads import Workload
 
 ROWS_A_MINI_BATCH = 1_000
-VARIABLES: dict[str, str] = {}
+JOBS = shape.CACHE / "jobs"
+VARIABLES = {"PENSTOCK_JOBS": str(JOBS)}
 EVENTS = ["-o", "json"]
 PLAN_ONLY = ["--check", *EVENTS]
 
@@ -33,7 +34,7 @@ def argv(workload: Workload, output: Path) -> list[str]:
 
 def in_mini_batches(workload: Workload, output: Path) -> list[str]:
     """The same job in mini-batches of 1,000 rows, with events."""
-    return [*argv(workload, output), "--mini-batch-size", f"{ROWS_A_MINI_BATCH} rows", *EVENTS]
+    return [*argv(workload, output), "--mini-batch-size", f"{ROWS_A_MINI_BATCH}rows", *EVENTS]
 
 
 def on(engine: str) -> Callable[[Workload, Path], list[str]]:
@@ -41,14 +42,20 @@ def on(engine: str) -> Callable[[Workload, Path], list[str]]:
     return lambda workload, output: [*argv(workload, output), "--engine", engine, *EVENTS]
 
 
-def seconds(log: Path, *parts: str) -> float:
-    """How long the job took for `parts`, as its last event says: ``{"seconds": {"ledger": 0.2, ...}}``.
+def summary(log: Path) -> Mapping[str, Any]:
+    """The last event of a job: what it did and how long that took. Raises LookupError where there is none."""
+    return _event(log, "finished", reversed)
 
-    Raises LookupError where `log` holds no such event, or not all of the parts.
-    """
-    for line in reversed(log.read_text(errors="replace").splitlines()):
+
+def working_s(log: Path) -> float:
+    """Seconds from the first worker that was ready to the end. Raises LookupError where nobody was."""
+    return float(summary(log)["time"] - _event(log, "worker-ready", iter)["time"])
+
+
+def _event(log: Path, name: str, order: Callable[[list[str]], Iterable[str]]) -> Mapping[str, Any]:
+    for line in order(log.read_text(errors="replace").splitlines()):
         with contextlib.suppress(ValueError):
             event: Any = json.loads(line)
-            if isinstance(event, dict) and isinstance(event.get("seconds"), dict):
-                return sum(float(event["seconds"][part]) for part in parts)
-    raise LookupError(f"{log}: no event says how many seconds went where")
+            if isinstance(event, dict) and event.get("event") == name:
+                return event
+    raise LookupError(f"{log}: no event {name!r}")

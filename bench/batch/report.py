@@ -74,7 +74,7 @@ def _page(figures: Figures, command: str) -> Iterator[str]:
 
 def _runs(figures: Figures, bench: str, workload: str, rows: int) -> Iterator[str]:
     yield from _head(
-        "subject", "rows/s", "x bare", "wall s", "start s", "CPU s", "peak MB", "differs by", "rounds"
+        "subject", "rows/s", "x bare", "wall s", "working s", "CPU s", "peak MB", "differs by", "rounds"
     )
     found = figures.rounds.of(bench, workload, rows)
     for name in dict.fromkeys(name for one in found for name in one.runs):
@@ -83,13 +83,13 @@ def _runs(figures: Figures, bench: str, workload: str, rows: int) -> Iterator[st
         ratio = figures.rounds.versus(
             bench, workload, rows, (name, YARDSTICK), lambda a, b: a.rows_per_s / b.rows_per_s
         )
-        start = median(*kind, lambda run: run.startup_s)
+        working = median(*kind, lambda run: run.working_s or 0.0)
         yield _row(
             SUBJECTS[name].title,
             _number(median(*kind, lambda run: run.rows_per_s), 0),
             _number(ratio, 3),
             _number(median(*kind, lambda run: run.reading.wall_s), 2),
-            _number(start or None, 2),
+            _number(working or None, 2),
             _number(median(*kind, lambda run: run.reading.cpu_s), 2),
             _number(median(*kind, lambda run: run.reading.peak_mb), 0),
             f"{max(one.runs[name].largest_difference for one in found if name in one.runs):.1g}",
@@ -103,14 +103,14 @@ def _runs(figures: Figures, bench: str, workload: str, rows: int) -> Iterator[st
 def _other_tables(figures: Figures) -> Iterator[str]:
     if figures.ledger:
         yield from ("", "## Ledger and commit", "")
-        yield from _head("model", "mini-batches", "wall s", "ledger s", "commit s", "part of wall %")
+        yield from _head("model", "mini-batches", "wall s", "ledger s", "publish s", "part of wall %")
         for one in figures.ledger:
             yield _row(
                 workloads.TITLES[one.workload],
                 f"{one.mini_batches:,}",
                 _number(one.wall_s, 2),
                 _number(one.ledger_s, 3),
-                _number(one.commit_s, 3),
+                _number(one.publish_s, 3),
                 _number(one.share, 2),
             )
     if figures.planning:

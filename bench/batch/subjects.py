@@ -29,8 +29,8 @@ class Run:
     rows: int
     reading: meter.Reading
     largest_difference: float
-    startup_s: float = 0.0
-    """The part of `reading.wall_s` before the work began, as the command itself says; 0 where nobody asked."""
+    working_s: float | None = None
+    """The part of `reading.wall_s` in which workers were ready, as the command says; None: it was not asked."""
 
     @property
     def rows_per_s(self) -> float:
@@ -46,8 +46,8 @@ class Subject:
     title: str
     argv: Callable[[Workload, Path], list[str]]
     variables: dict[str, str] = field(default_factory=dict)
-    startup_s: Callable[[Path], float] = lambda log: 0.0
-    """Reads the seconds of start-up off the command's log; raises LookupError."""
+    working_s: Callable[[Path], float | None] = lambda log: None
+    """Reads that off the command's log; raises LookupError."""
     missing: Callable[[], str] = lambda: ""
     """Why it cannot run on this machine; empty where it can."""
 
@@ -80,7 +80,7 @@ def _ours_on(engine: str, missing: Callable[[], str] = lambda: "") -> Subject:
         title=f"Penstock, `--engine {engine}`",
         argv=ours.on(engine),
         variables=ours.VARIABLES,
-        startup_s=lambda log: ours.seconds(log, "start"),
+        working_s=ours.working_s,
         missing=missing,
     )
 
@@ -137,13 +137,14 @@ def run(name: str, workload: Workload) -> Run:
         )
     finally:
         shutil.rmtree(output, ignore_errors=True)
+        shutil.rmtree(ours.JOBS, ignore_errors=True)
     if found.returncode:
         raise WrongAnswerError(f"{name}, {workload}: {found.stderr.strip()}")
     return Run(
         rows=workload.rows,
         reading=reading,
         largest_difference=float(json.loads(found.stdout)["largest_difference"]),
-        startup_s=subject.startup_s(log),
+        working_s=subject.working_s(log),
     )
 
 
