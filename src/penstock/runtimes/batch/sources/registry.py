@@ -16,6 +16,12 @@ from penstock.runtimes.batch.sources.interface import Reading, Source
 _FILES_BY_NAME = ("delta", "mltable")
 """Formats that say what holds the files, not what the files are."""
 
+_DATABASES = (
+    "postgresql", "postgres", "sqlite", "mysql", "mariadb", "mssql", "oracle", "duckdb", "cockroachdb", "redshift",
+    "snowflake", "bigquery", "trino", "databricks", "clickhouse", "db2", "hana", "teradatasql",
+)  # fmt: skip
+"""Schemes that are databases; any other that SQLAlchemy knows is meant by the format ``sql``."""
+
 
 def open_sources(
     inputs: Inputs,
@@ -58,11 +64,33 @@ def _open(
         location, scheme = unquote(location.partition("://")[2]), ""
     if not scheme:
         return _open_local(location, inputs, reading, known)
+    if inputs.format == "sql" or _is_database(scheme):
+        return _open_sql(location, inputs, reading, known)
     return _open_remote(location, inputs, reading, environment, known)
 
 
 def _open_local(location: str, inputs: Inputs, reading: Reading, known: set[str]) -> Source:
     return local.LocalSource(location, reading)
+
+
+def _is_database(scheme: str) -> bool:
+    """Whether SQLAlchemy knows `scheme`, as far as that can be said without importing it."""
+    return scheme.partition("+")[0] in _DATABASES
+
+
+def _open_sql(location: str, inputs: Inputs, reading: Reading, known: set[str]) -> Source:
+    try:
+        from penstock.runtimes.batch.sources import sql
+    except ImportError:
+        raise DataError(
+            "reading a database needs libraries that are not installed", hint="pip install 'penstock[sql]'"
+        ) from None
+    if reading.by_path:
+        raise DataError(
+            "a database gives rows, and the script asks for files", hint="let run() take a DataFrame"
+        )
+    known |= sql.OPTIONS
+    return sql.open_sql(location, inputs.query, split_column=inputs.split_column, storage=inputs.storage)
 
 
 def _open_remote(
