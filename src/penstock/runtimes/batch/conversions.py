@@ -73,7 +73,7 @@ def _string(column: Any, said: Mapping[str, Any], name: str, file: str) -> Any:
 
 
 def _iso(moment: dt.datetime) -> str:
-    utc = moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    utc = moment.astimezone(dt.timezone.utc) if moment.tzinfo else moment.replace(tzinfo=dt.timezone.utc)
     return utc.isoformat()
 
 
@@ -174,7 +174,7 @@ def _float_of(text: str) -> float | None:
 
 
 def _in_utc(moment: dt.datetime) -> dt.datetime:
-    return moment.astimezone(dt.UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    return moment.astimezone(dt.timezone.utc).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _of_iso(text: str) -> dt.datetime | None:

@@ -29,6 +29,8 @@ def schema(path: str, read: ReadOptions) -> Any:
         if name not in header.names and header.names:
             schemas.require([name], header.names, path)
     said = {name: schemas.type_of(kind, column=name) for name, kind in read.column_types.items()}
+    if not read.infer_types:
+        return pa.schema([pa.field(name, said.get(name, pa.string())) for name in header.names])
 
     def align(data: bytes) -> bytes:
         return _aligned(data, boundaries, header.names, read)
@@ -145,7 +147,7 @@ class _Reading:
         the parser does not meet it, a quoted value was open at the end, which it would not mind."""
         import pyarrow.csv as pacsv
 
-        probe = (self._read.delimiter * len(self.names)).encode()
+        probe = (self._read.delimiter * len(self.names)).encode() + _END
         met: list[Any] = []
         quotes = bool(self._read.quote or self._read.escape)
 
@@ -219,6 +221,10 @@ class _Reading:
                 value = raw.column(field.name)[0].as_py()
                 return _unfit(value, field.type), field.name, _hint(field.type)
         return schemas.clipped(str(error), 200), "", ""
+
+
+_END = b"\x1eend of cut\x1e"
+"""In a row that no file holds, to see that the parser has come to its end."""
 
 
 class _Source:
