@@ -16,6 +16,8 @@ Runs in workers: Python 3.8; pyarrow, pandas and NumPy inside the functions that
 
 from __future__ import annotations
 
+import datetime as dt
+import datetime as dt
 import decimal
 import math
 import sys
@@ -139,6 +141,8 @@ def _unique(names: Iterable[str]) -> list[str]:
 def _array(values: Any) -> Any:
     import pyarrow as pa
 
+    if str(getattr(values, "dtype", "object")) == "object" and _is_mixed(values):
+        return pa.array(_as_text(values), type=pa.string())
     try:
         array = pa.array(_plain(values), from_pandas=True)
     except (
@@ -153,6 +157,77 @@ def _array(values: Any) -> Any:
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], type=array.type)
     return _usual(array, values)
+
+
+_FAMILIES: tuple[tuple[str, tuple[type, ...]], ...] = (
+    ("truth", (bool,)),
+    ("number", (int, float)),
+    ("text", (str,)),
+    ("bytes", (bytes, bytearray)),
+    ("moment", (dt.datetime,)),
+    ("day", (dt.date,)),
+    ("list", (list, tuple, set, frozenset)),
+)
+"""Kinds of values, a subclass before its base. Other types are kinds of their own."""
+
+
+def _is_mixed(values: Iterable[Any]) -> bool:
+    """Whether `values` are of several kinds. Not left to pyarrow, which makes some of them one: of a date and a
+    number two dates, of text and bytes bytes."""
+    kinds = set(map(type, values))
+    if len({_family(kind) for kind in kinds}) > 1:
+        # Only now, for it takes a look at every value: NaN is a float, and yet no number among texts.
+        kinds = {type(value) for value in values if not _is_missing(value)}
+    return len({_family(kind) for kind in kinds}) > 1
+
+
+def _family(kind: type) -> str:
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        if issubclass(kind, numpy.ndarray):
+            return "list"
+        if issubclass(kind, numpy.bool_):
+            return "truth"
+        if issubclass(kind, numpy.number) and not issubclass(
+            kind, (numpy.complexfloating, numpy.timedelta64)
+        ):
+            return "number"
+    return next((name for name, types in _FAMILIES if issubclass(kind, types)), repr(kind))
+
+
+_FAMILIES: tuple[tuple[str, tuple[type, ...]], ...] = (
+    ("truth", (bool,)),
+    ("number", (int, float)),
+    ("text", (str,)),
+    ("bytes", (bytes, bytearray)),
+    ("moment", (dt.datetime,)),
+    ("day", (dt.date,)),
+    ("list", (list, tuple, set, frozenset)),
+)
+"""Kinds of values, a subclass before its base. Other types are kinds of their own."""
+
+
+def _is_mixed(values: Iterable[Any]) -> bool:
+    """Whether `values` are of several kinds. Not left to pyarrow, which makes some of them one: of a date and a
+    number two dates, of text and bytes bytes."""
+    families = set()
+    for kind in {type(value) for value in values if not _is_missing(value)}:
+        families.add(_family(kind))
+    return len(families) > 1
+
+
+def _family(kind: type) -> str:
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        if issubclass(kind, numpy.ndarray):
+            return "list"
+        if issubclass(kind, numpy.bool_):
+            return "truth"
+        if issubclass(kind, numpy.number) and not issubclass(
+            kind, (numpy.complexfloating, numpy.timedelta64)
+        ):
+            return "number"
+    return next((name for name, types in _FAMILIES if issubclass(kind, types)), repr(kind))
 
 
 def _plain(values: Any) -> Any:
@@ -192,7 +267,8 @@ def _usual(array: Any, values: Any) -> Any:
     if pa.types.is_large_binary(kind):
         return array.cast(pa.binary())
     if pa.types.is_float16(kind):
-        return array.cast(pa.float32())
+        # Older pyarrows cannot cast it.
+        return pa.array([None if cell is None else float(cell) for cell in array.to_pylist()], pa.float32())
     return array
 
 
