@@ -161,7 +161,8 @@ def _inputs(filed: BatchDraft, asked: Asked) -> Inputs:
             )
         from penstock.spec import mltables
 
-        return dataclasses.replace(mltables.read(locations[0]), **{k: v for k, v in common.items() if v})
+        found = mltables.read(locations[0])
+        return dataclasses.replace(found, **{name: value for name, value in common.items() if value})
     is_database = [_scheme(location) in DATABASES for location in locations]
     form = asked.input_format or filed.input_format or ("sql" if all(is_database) else "")
     if asked.query and not all(is_database):

@@ -184,6 +184,7 @@ class Nursery:
             return self._trade.load()
         except errors.PenstockError as error:
             failure = {
+                "kind": type(error).__name__,
                 "stage": getattr(error, "stage", "model"),
                 "message": channels.clipped(error.message, 24_000),
                 "detail": channels.clipped(getattr(error, "detail", "")[-20_000:], 72_000),
@@ -191,6 +192,7 @@ class Nursery:
             }
         except (Exception, SystemExit):  # noqa: BLE001 - the edge: what a library raises at load
             failure = {
+                "kind": "StartError",
                 "stage": "model",
                 "message": "loading failed in a way that Penstock did not foresee",
                 "detail": channels.clipped(traceback.format_exc()[-20_000:], 72_000),

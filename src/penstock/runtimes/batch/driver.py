@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -228,10 +228,7 @@ class Driver:
         elif kind == "gone":
             self._on_gone(worker, content["how"], now)
         elif kind == "load-failed":
-            failure = content["failure"]
-            raise errors.StartError(
-                failure["message"], stage=failure["stage"], detail=failure["detail"], hint=failure["hint"]
-            )
+            raise _load_failure(content["failure"])
 
     def _on_gone(self, worker: str, how: str, now: float) -> None:
         self._partial.pop(worker, None)
@@ -348,7 +345,7 @@ class Driver:
             encoding=self._sink.encoding,
             staging=self._staging,
             schema=bytes.fromhex(schema) if schema else b"",
-            transformations=launch.inputs.transformations,
+            transformations=tuple(self._ledger.fact("transformations", ())),
             model_digest=self._ledger.fact("model_digest", ""),
         )
         path = self._folder / "worker.json"
@@ -444,6 +441,17 @@ class Driver:
                 self._leases.close()
             else:
                 raise Stopped
+
+
+def _load_failure(failure: Mapping[str, Any]) -> errors.PenstockError:
+    """What a nursery says of its end, as the error that it was: the data's, the output's or the scorer's."""
+    message, hint = failure["message"], failure["hint"]
+    kind = failure.get("kind", "")
+    if kind == "OutputError":
+        return errors.OutputError(message, hint=hint)
+    if kind in ("DataError", "SchemaMismatch", "InputError"):
+        return errors.DataError(message, hint=hint)
+    return errors.StartError(message, stage=failure["stage"], detail=failure["detail"], hint=hint)
 
 
 def _processors() -> int:

@@ -5,18 +5,18 @@ and writes the mini-batches to the ledger. Driver only.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from penstock.bundle.batch import BatchLaunch
 from penstock.errors import DataError
 from penstock.kit import urls
-from penstock.runtimes.batch import planner, seen
+from penstock.runtimes.batch import planner, row_limits, rows, seen, transformations, worker
 from penstock.runtimes.batch.formats import registry as formats
 from penstock.runtimes.batch.formats import schemas
 from penstock.runtimes.batch.ledger import Ledger
-from penstock.runtimes.batch.plan import SourceFile
+from penstock.runtimes.batch.plan import Piece, SourceFile
 from penstock.runtimes.batch.sources import registry as sources
 from penstock.runtimes.batch.sources.interface import Source
 
@@ -49,12 +49,18 @@ class Intake:
         """List everything and keep the plan, with its schema, in the ledger. `known`: files that were scored
         before are left out. Raises DataError."""
         settings, inputs = self._launch.settings, self._launch.inputs
+        files: Iterable[SourceFile] = self._files(known)
+        steps = inputs.transformations
+        if row_limits.are_limited(steps):
+            files, steps = self._limited(list(files))
         batches = planner.plan(
-            self._files(known),
+            files,
             settings,
             inputs.read,
             local=self._local,
-            counted=self._launch.output.lineage or settings.on_error == "bisect",
+            counted=self._launch.output.lineage
+            or settings.on_error == "bisect"
+            or transformations.needs_row_numbers(steps),
         )
         ledger.write_plan(batches)
         if not self.files and not self.left_out:
@@ -68,6 +74,7 @@ class Intake:
             input_bytes=self.size,
             left_out=self.left_out,
             inputs=self._digest.hexdigest()[:16],
+            transformations=list(steps),
             schema=None if schema is None else schema.serialize().to_pybytes().hex(),
         )
 
@@ -97,6 +104,25 @@ class Intake:
                     file = _at(file, index)
                 self._sample(file)
                 yield file
+
+    def _limited(self, files: list[SourceFile]) -> tuple[Iterable[SourceFile], list[Mapping[str, Any]]]:
+        """The files in which there are rows after all ``take`` and ``skip``, and what is to be done to them
+        instead. Reads as far as it must."""
+        steps = self._launch.inputs.transformations
+        read = self._launch.inputs.read
+        reader = rows.Reader(read, self._schema(), None, worker.CALL_ROWS)
+
+        def tables() -> Iterator[tuple[Any, transformations.Origin]]:
+            for file in files:
+                path = self._near(file) if file.fetch else file.uri
+                cuts = formats.of(file.format).cuts(path, read, size=planner.MINI_BATCH_BYTES, rows=1)
+                for table in reader.stream([Piece(file, cut, path) for cut in cuts]):
+                    origin = transformations.Origin(file.uri, table.column(rows.ROW)[0].as_py())
+                    yield table.drop_columns([rows.FILE, rows.ROW]), origin
+
+        window = row_limits.find(steps, tables())
+        within = row_limits.files_within(files, window, lambda file: file.uri)
+        return within, row_limits.planned(steps, window)
 
     def _source(self, file: SourceFile) -> Source:
         return self._sources[int(file.fetch.partition(":")[0])]
