@@ -16,14 +16,11 @@ Runs in workers: Python 3.8; pyarrow, pandas and NumPy inside the functions that
 
 from __future__ import annotations
 
-import datetime as dt
-import datetime as dt
-import decimal
-import math
 import sys
 from typing import Any, Iterable, Mapping, Sequence
 
 from penstock import errors
+from penstock.scoring.scripts import batch_columns
 
 
 def to_table(content: Any, prediction_name: str = "prediction") -> Any:
@@ -37,7 +34,7 @@ def to_table(content: Any, prediction_name: str = "prediction") -> Any:
         names, columns = _of_frame(content, prediction_name)
     else:
         names, columns = _of_list(list(content), prediction_name)
-    return pa.table([_array(values) for values in columns], names=_unique(names))
+    return pa.table([batch_columns.array_of(values) for values in columns], names=_unique(names))
 
 
 def _is_frame(value: Any) -> bool:
@@ -55,7 +52,7 @@ def _of_frame(frame: Any, prediction_name: str) -> tuple[list[str], list[Any]]:
 
 
 def _of_list(elements: list[Any], prediction_name: str) -> tuple[list[str], list[Any]]:
-    kinds = {_kind(element) for element in elements if element is not None}
+    kinds = _kinds(elements)
     if kinds == {"frame"}:
         import pandas as pd
 
@@ -66,6 +63,14 @@ def _of_list(elements: list[Any], prediction_name: str) -> tuple[list[str], list
     if kinds == {"sequence"}:
         return _of_sequences(elements, prediction_name)
     return [prediction_name], [elements]
+
+
+def _kinds(elements: Sequence[Any]) -> set[str]:
+    """The kinds of `elements` that are there. Most lists have one type, which is looked at once."""
+    types = set(map(type, elements)) - {type(None)}
+    if all(issubclass(kind, (str, bytes, int, float)) for kind in types):
+        return {"scalar"} if types else set()
+    return {_kind(element) for element in elements if element is not None}
 
 
 def _kind(element: Any) -> str:
@@ -136,152 +141,3 @@ def _unique(names: Iterable[str]) -> list[str]:
         taken.add(free)
         given.append(free)
     return given
-
-
-def _array(values: Any) -> Any:
-    import pyarrow as pa
-
-    if str(getattr(values, "dtype", "object")) == "object" and _is_mixed(values):
-        return pa.array(_as_text(values), type=pa.string())
-    try:
-        array = pa.array(_plain(values), from_pandas=True)
-    except (
-        pa.ArrowInvalid,
-        pa.ArrowTypeError,
-        pa.ArrowNotImplementedError,
-        OverflowError,
-        TypeError,
-        ValueError,
-    ):
-        return pa.array(_as_text(values), type=pa.string())
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], type=array.type)
-    return _usual(array, values)
-
-
-_FAMILIES: tuple[tuple[str, tuple[type, ...]], ...] = (
-    ("truth", (bool,)),
-    ("number", (int, float)),
-    ("text", (str,)),
-    ("bytes", (bytes, bytearray)),
-    ("moment", (dt.datetime,)),
-    ("day", (dt.date,)),
-    ("list", (list, tuple, set, frozenset)),
-)
-"""Kinds of values, a subclass before its base. Other types are kinds of their own."""
-
-
-def _is_mixed(values: Iterable[Any]) -> bool:
-    """Whether `values` are of several kinds. Not left to pyarrow, which makes some of them one: of a date and a
-    number two dates, of text and bytes bytes."""
-    kinds = set(map(type, values))
-    if len({_family(kind) for kind in kinds}) > 1:
-        # Only now, for it takes a look at every value: NaN is a float, and yet no number among texts.
-        kinds = {type(value) for value in values if not _is_missing(value)}
-    return len({_family(kind) for kind in kinds}) > 1
-
-
-def _family(kind: type) -> str:
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        if issubclass(kind, numpy.ndarray):
-            return "list"
-        if issubclass(kind, numpy.bool_):
-            return "truth"
-        if issubclass(kind, numpy.number) and not issubclass(
-            kind, (numpy.complexfloating, numpy.timedelta64)
-        ):
-            return "number"
-    return next((name for name, types in _FAMILIES if issubclass(kind, types)), repr(kind))
-
-
-_FAMILIES: tuple[tuple[str, tuple[type, ...]], ...] = (
-    ("truth", (bool,)),
-    ("number", (int, float)),
-    ("text", (str,)),
-    ("bytes", (bytes, bytearray)),
-    ("moment", (dt.datetime,)),
-    ("day", (dt.date,)),
-    ("list", (list, tuple, set, frozenset)),
-)
-"""Kinds of values, a subclass before its base. Other types are kinds of their own."""
-
-
-def _is_mixed(values: Iterable[Any]) -> bool:
-    """Whether `values` are of several kinds. Not left to pyarrow, which makes some of them one: of a date and a
-    number two dates, of text and bytes bytes."""
-    families = set()
-    for kind in {type(value) for value in values if not _is_missing(value)}:
-        families.add(_family(kind))
-    return len(families) > 1
-
-
-def _family(kind: type) -> str:
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        if issubclass(kind, numpy.ndarray):
-            return "list"
-        if issubclass(kind, numpy.bool_):
-            return "truth"
-        if issubclass(kind, numpy.number) and not issubclass(
-            kind, (numpy.complexfloating, numpy.timedelta64)
-        ):
-            return "number"
-    return next((name for name, types in _FAMILIES if issubclass(kind, types)), repr(kind))
-
-
-def _plain(values: Any) -> Any:
-    """`values` as pyarrow takes them: it knows no sparse columns, and no arrays of several dimensions in lists."""
-    dtype = getattr(values, "dtype", None)
-    if dtype is not None:
-        if type(dtype).__name__ == "SparseDtype":
-            return values.sparse.to_dense()
-        return values
-    if any(isinstance(value, (set, frozenset)) for value in values):
-        # A set of texts has another order in every process.
-        values = [
-            sorted(value, key=str) if isinstance(value, (set, frozenset)) else value for value in values
-        ]
-    numpy = sys.modules.get("numpy")
-    if numpy is None:
-        return values
-    if values and all(isinstance(value, (numpy.datetime64, numpy.timedelta64)) for value in values):
-        return numpy.array(values)
-    return [
-        value.tolist() if isinstance(value, numpy.ndarray) and value.ndim != 1 else value for value in values
-    ]
-
-
-def _usual(array: Any, values: Any) -> Any:
-    """`array` in the type that the same values have whatever held them."""
-    import pyarrow as pa
-
-    kind = array.type
-    if isinstance(array, pa.ExtensionArray):
-        return pa.array(_as_text(values), type=pa.string())
-    if pa.types.is_dictionary(kind):
-        array = array.dictionary_decode()
-        kind = array.type
-    if pa.types.is_large_string(kind):
-        return array.cast(pa.string())
-    if pa.types.is_large_binary(kind):
-        return array.cast(pa.binary())
-    if pa.types.is_float16(kind):
-        # Older pyarrows cannot cast it.
-        return pa.array([None if cell is None else float(cell) for cell in array.to_pylist()], pa.float32())
-    return array
-
-
-def _as_text(values: Iterable[Any]) -> list[str | None]:
-    return [None if _is_missing(value) else str(value) for value in values]
-
-
-def _is_missing(value: Any) -> bool:
-    if value is None:
-        return True
-    pandas = sys.modules.get("pandas")
-    if pandas is not None and (value is pandas.NaT or value is getattr(pandas, "NA", None)):
-        return True
-    if isinstance(value, decimal.Decimal):
-        return value.is_nan()
-    return isinstance(value, float) and math.isnan(value)
