@@ -121,7 +121,7 @@ def _try(figures: Figures, into: list[_Measured], what: str, measure: Callable[[
         into.append(measure())
     except (meter.CommandError, subjects.WrongAnswerError, LookupError) as error:
         print(error, file=sys.stderr, flush=True)
-        figures.failures.append(str(error))
+        figures.failures.append(f"{what}: {error}")
         return False
     return True
 

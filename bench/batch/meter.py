@@ -1,9 +1,9 @@
 """A command as a process tree: run to its end, timed and weighed.
 
 The harness adopts orphans, so that daemons which detach themselves stay in the tree. Memory is the
-proportional set size summed over the tree, read ten times a second: what processes share counts once. CPU is
-what the kernel hands over when a process is waited for, or what was last seen of each process, whichever is
-more: neither sees everything.
+proportional set size summed over the tree, read ten times a second where that is cheap: what processes share
+counts once. CPU is what the kernel hands over when a process is waited for, or what was last seen of each
+process, whichever is more: neither sees everything.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from pathlib import Path
 from bench.realtime import place
 
 INTERVAL_S = 0.1
-"""Between two readings of the tree."""
+"""Between two readings of the tree, where they are cheap."""
+READING_SHARE = 0.05
+"""Largest part of a core that readings may take: those of trees with many or large processes are rarer."""
 FAREWELL_S = 10.0
 """How long processes may outlive the command before they are killed."""
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -157,10 +159,13 @@ def _watch(root: int, tree: _Tree, *, until: float, weigh: bool) -> bool:
     try:
         poll = select.poll()
         poll.register(ending, select.POLLIN)
+        interval_s = INTERVAL_S
         while time.perf_counter() < until:
-            if poll.poll(INTERVAL_S * 1000):
+            if poll.poll(interval_s * 1000):
                 return True
+            before = time.thread_time()
             tree.sample(weigh=weigh)
+            interval_s = max(INTERVAL_S, (time.thread_time() - before) / READING_SHARE)
         return False
     finally:
         os.close(ending)

@@ -14,6 +14,7 @@ from typing import Any
 from bench.batch import workloads
 from bench.batch.bars import BARS, Figures
 from bench.batch.subjects import SUBJECTS, YARDSTICK
+from bench.realtime import place
 
 TITLES = {
     "throughput": "Rows a second",
@@ -123,7 +124,10 @@ def _other_tables(figures: Figures) -> Iterator[str]:
         for name, reason in figures.skipped.items():
             yield f"- {SUBJECTS[name].title}: {reason}"
         for failure in figures.failures:
-            yield f"- **failed**: {failure.splitlines()[0]}"
+            lines = failure.splitlines()
+            yield f"- **failed**: {lines[0].replace(str(place.ROOT), '.')}"
+            if len(lines) > 1:
+                yield f"  `{lines[-1].strip()}`"
 
 
 def _bars(figures: Figures) -> Iterator[str]:

@@ -96,7 +96,7 @@ def run(
                 runs[name] = subjects.run(name, workload)
             except (meter.CommandError, subjects.WrongAnswerError, LookupError) as error:
                 print(error, file=sys.stderr, flush=True)
-                failures.append(str(error))
+                failures.append(f"{name}, {bench}, {workload}: {error}")
                 racing.remove(name)
             speeds.append(_speeds())
         steadiness = min(min(core) / max(core) for core in zip(*speeds, strict=True))

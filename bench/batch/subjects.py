@@ -99,7 +99,8 @@ SUBJECTS = {
             name="ray-data",
             title="Ray Data, `map_batches`",
             argv=_script("ray_data", "ray_data.py"),
-            variables={"RAY_USAGE_STATS_ENABLED": "0"},
+            # Patience with a busy machine; without it a slow start is a failure.
+            variables={"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "120"},
         ),
         Subject(
             name="spark",
