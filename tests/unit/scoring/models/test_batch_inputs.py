@@ -237,6 +237,8 @@ def test_one_text_a_row() -> None:
     signature = Signature("array", (Field("text", "str", (-1,)),))
     notes = pa.table({"id": [1, 2], "note": ["a", "b"]})
     assert given(signature, notes).tolist() == ["a", "b"]
+    # As in requests; None would be a text to some vectorizers.
+    assert np.isnan(given(signature, pa.table({"note": ["a", None]}))[1])
     two = notes.append_column("text", pa.array(["c", "d"]))
     assert given(signature, two).tolist() == ["c", "d"]
     assert given(signature, two, input_columns=("note",)).tolist() == ["a", "b"]
@@ -303,6 +305,15 @@ class TestTensors:
         with pytest.raises(errors.DataError, match=message) as caught:
             given(self.PAIR, table)
         assert (caught.value.column, caught.value.row) == ("x", row)
+
+    def test_the_row_of_a_list_within_lists_is_named(self) -> None:
+        pixels = np.ones((4, 3, 4, 2)).tolist()
+        pixels[2][1][3] = [1.0]
+        table = pa.table({"picture": pixels})
+        chunked = pa.concat_tables([table.slice(0, 1), table.slice(1)])
+        with pytest.raises(errors.DataError, match=r"expected lists of 2 values .*, found 1") as caught:
+            given(self.IMAGES, chunked)
+        assert caught.value.row == 2
 
     def test_tensors_by_name(self) -> None:
         table = pa.table({"ids": pa.array([3, 4], pa.int32()), "k": [0, 0], "x": X[:2].tolist()})
