@@ -52,6 +52,8 @@ class Asked:
     launch: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of `BatchLaunch`."""
     job: str = ""
+    step: str = ""
+    """Which parallel step of a pipeline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +133,7 @@ def _of_file(sources: Sources, asked: Asked) -> BatchDraft:
         sources.thing,
         inputs=dict(_named(asked.inputs)),
         output=asked.output,
+        step=asked.step,
         model_given=bool(sources.model),
         environment_given=bool(sources.environment),
     )
@@ -162,7 +165,8 @@ def _inputs(filed: BatchDraft, asked: Asked) -> Inputs:
         from penstock.spec import mltables
 
         found = mltables.read(locations[0])
-        return dataclasses.replace(found, **{name: value for name, value in common.items() if value})
+        said = {name: value for name, value in common.items() if value}
+        return dataclasses.replace(found, is_table=found.format != "files", **said)
     is_database = [_scheme(location) in DATABASES for location in locations]
     form = asked.input_format or filed.input_format or ("sql" if all(is_database) else "")
     if asked.query and not all(is_database):
@@ -192,9 +196,6 @@ def _is_mltable(location: str) -> bool:
 def _settings(filed: BatchDraft, asked: Asked, inputs: Inputs, *, is_script: bool) -> batch.BatchSettings:
     said: dict[str, Any] = {**filed.batch, **asked.settings}
     said["takes"] = _takes(asked, inputs, said, is_script=is_script)
-    if said["takes"] != "files" and said.get("mini_batch_unit") == "files" and not is_script and filed.batch:
-        # Azure ML's mini-batches of so many files; a model of ours is called for so many rows.
-        said.setdefault("mini_batch_size", 0)
     return batch.BatchSettings(**said)
 
 
@@ -209,8 +210,8 @@ def _takes(asked: Asked, inputs: Inputs, said: Mapping[str, Any], *, is_script: 
         return "arrow"
     if asked.takes:
         return {"files": "files", "dataframe": "frame"}[asked.takes]
-    is_table = inputs.format in ("sql", "delta", "mltable") or bool(inputs.transformations)
-    return "frame" if is_table or said.get("mini_batch_unit") == "rows" else "files"
+    is_table = inputs.format in ("sql", "delta") or inputs.is_table or said.get("mini_batch_unit") == "rows"
+    return "frame" if is_table else str(said.get("takes", "files"))
 
 
 def _output(filed: BatchDraft, asked: Asked, settings: batch.BatchSettings) -> Output:

@@ -81,6 +81,8 @@ class Inputs:
     """SQL: an integer column by whose ranges the query is read; empty: its result is read in one go."""
     storage: Mapping[str, str] = field(default_factory=dict)
     """Options of the remote file system (endpoint_url, connection_string, ...)."""
+    is_table: bool = False
+    """An MLTable with a reader: a script gets its rows, not its files."""
     transformations: tuple[Mapping[str, Any], ...] = ()
     """What an MLTable does to its rows, in order, each ``{"name": arguments}``; the reading itself left out."""
 
@@ -184,6 +186,8 @@ class BatchLaunch:
     """Score only inputs that are new or changed since the last successful job of the same kind."""
     force: bool = False
     """Start even where a job that does the very same is not finished."""
+    check: bool = False
+    """Plan, say what would be scored, and stop; nothing is left behind."""
     notes: tuple[str, ...] = ()
     log_format: str = "human"
     """``human``: a progress bar and a summary; ``json``: events, one a line."""
@@ -222,7 +226,7 @@ class BatchLaunch:
 
 
 _PLAIN = (
-    "job", "folder", "python", "engine", "engine_options", "incremental", "force", "notes", "log_format",
+    "job", "folder", "python", "engine", "engine_options", "incremental", "force", "check", "notes", "log_format",
     "log_level",
 )  # fmt: skip
 

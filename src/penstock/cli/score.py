@@ -57,12 +57,8 @@ def score(**given: Any) -> None:
     """
     environ = dict(os.environ)
     launch = resumed(given, environ) if given["resume"] else begun(given, environ)
-    if given["check"]:
-        from penstock.cli import score_checks
-
-        click.echo(score_checks.shown(launch, as_json=given["report"] == "json"), nl=False)
-        return
-    jobs.write_launch(launch)
+    if not launch.check:
+        jobs.write_launch(launch)
     inherited = {name: value for name, value in environ.items() if name not in variables.SECRETS}
     handover.hand_over(launch, inherited, to=handover.DRIVER)
 
@@ -137,6 +133,7 @@ def asked(given: Mapping[str, Any], arguments: tuple[str, ...]) -> batches.Asked
         settings=settings,
         launch=launch_of(given),
         job=given["job"] or "",
+        step=given["step"] or "",
     )
 
 
@@ -179,6 +176,7 @@ def launch_of(given: Mapping[str, Any]) -> dict[str, Any]:
             "engine_options": options or None,
             "incremental": given["incremental"] or None,
             "force": given["force"] or None,
+            "check": given["check"] or None,
             "log_format": "json" if given["report"] == "json" else "human",
             "log_level": given["log_level"],
         }

@@ -22,6 +22,12 @@ INPUT, TEXT, OUTPUT, WORK, FAILURES, JOB, REPORT = (
 
 OPTIONS = (
     option(
+        SCORER,
+        "--step",
+        metavar="NAME",
+        help="Which parallel step, where THING is a pipeline with several.",
+    ),
+    option(
         INPUT,
         "--input",
         "-i",

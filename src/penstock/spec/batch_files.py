@@ -16,10 +16,12 @@ def read(
     *,
     inputs: Mapping[str, str],
     output: str = "",
+    step: str = "",
     model_given: bool = False,
     environment_given: bool = False,
 ) -> BatchDraft:
-    """What `file` says. `inputs` are bound to its ``${{inputs.name}}``, `output` to its outputs.
+    """What `file` says. `inputs` are bound to its ``${{inputs.name}}``, `output` to its outputs;
+    `step` names a parallel step of a pipeline.
 
     Raises SpecError."""
     document = documents.read_yaml(file)
@@ -30,7 +32,9 @@ def read(
         return _of_online(
             document, deployments.read(file, model_given=model_given, environment_given=environment_given)
         )
-    return parallel_steps.read(file, inputs=inputs, output_folder=output, environment_given=environment_given)
+    return parallel_steps.read(
+        file, inputs=inputs, output_folder=output, step=step, environment_given=environment_given
+    )
 
 
 def _of_online(document: Document, draft: Draft) -> BatchDraft:

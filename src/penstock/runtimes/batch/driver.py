@@ -25,6 +25,7 @@ from penstock.bundle import launch as launching
 from penstock.bundle.batch import BatchLaunch
 from penstock.kit import complaints, processes
 from penstock.runtimes.batch import (
+    checking,
     closing,
     fingerprints,
     intake,
@@ -462,10 +463,12 @@ def main(argv: list[str]) -> NoReturn:
     """``driver --launch-fd N``: reads the `BatchLaunch` there, does the job, ends with its exit code."""
     with os.fdopen(int(argv[2]), encoding="utf-8") as file:
         launch = BatchLaunch.from_json(file.read())
-    driver = Driver(launch)
     code = OK
     try:
-        driver.run()
+        if launch.check:
+            checking.check(launch)
+        else:
+            Driver(launch).run()
     except Stopped:
         resume = f"penstock score --resume {launch.job}"
         sys.stderr.write(f"stopped; nothing is lost. Go on with: {resume}\n")

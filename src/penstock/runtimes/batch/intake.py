@@ -5,7 +5,7 @@ and writes the mini-batches to the ledger. Driver only.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Intake:
         before are left out. Raises DataError."""
         settings, inputs = self._launch.settings, self._launch.inputs
         files: Iterable[SourceFile] = self._files(known)
-        steps = inputs.transformations
+        steps: Sequence[Mapping[str, Any]] = inputs.transformations
         if row_limits.are_limited(steps):
             files, steps = self._limited(list(files))
         batches = planner.plan(
