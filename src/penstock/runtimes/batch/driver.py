@@ -104,20 +104,20 @@ class Driver:
         if self._ledger.fact("published"):
             published = Published(**self._ledger.fact("published"))
             self._show.say(f"job {launch.job} is finished already")
+            resuming.count(self._ledger, self._tally)
+            self._tidy()
             self._finish(published)
             return published
         self._intake = intake.Intake(launch, self._folder / "inputs")
         try:
             self._plan()
             self._staging = self._sink.staging()
-            resuming.look_again(self._ledger, self._staging, self._tally)
-            self._done_before = self._tally.items
-            planned = self._ledger.planned()[0]
-            if self._tally.mini_batches < planned:
-                self._score(planned)
-            why = self._tally.verdict(self._settings, planned, noun=self._noun)
-            if why:
-                raise self._lost(why)
+            if self._ledger.fact("publishing"):
+                # Killed on the way: part of what was staged is at its place already.
+                resuming.count(self._ledger, self._tally)
+            else:
+                resuming.look_again(self._ledger, self._staging, self._tally)
+                self._score_all()
         finally:
             self._intake.close()
         published = self._publish()
@@ -131,7 +131,9 @@ class Driver:
         if self._ledger.fact("planned"):
             return
         self._sink.check()
-        known = seen.Seen(self._folder.parent, self._kind()) if launch.incremental else None
+        known = (
+            seen.Seen(self._folder.parent, fingerprints.work(self._launch)) if launch.incremental else None
+        )
         began = time.perf_counter()
         self._intake.write_plan(self._ledger, known)
         count, size = self._ledger.planned()
@@ -161,6 +163,15 @@ class Driver:
 
     # Scoring
 
+    def _score_all(self) -> None:
+        self._done_before = self._tally.items
+        planned = self._ledger.planned()[0]
+        if self._tally.mini_batches < planned:
+            self._score(planned)
+        why = self._tally.verdict(self._settings, planned, noun=self._noun)
+        if why:
+            raise self._lost(why)
+
     def _score(self, planned: int) -> None:
         workers = min(self._settings.workers or _processors(), max(planned - self._tally.mini_batches, 1))
         job_file = self._write_job()
@@ -184,6 +195,9 @@ class Driver:
         finally:
             self._leases.close()
             self._show.clear()
+            if self._stops > 1:
+                for worker in self._leases.workers:
+                    engine.replace(worker, kill=True)
             engine.stop()
             self._fetcher.close()
         if self._stops:
@@ -371,18 +385,22 @@ class Driver:
 
     def _publish(self) -> Published:
         began = time.perf_counter()
+        self._ledger.remember(publishing=True)
         published = self._sink.publish(self._parts)
         published = closing.publish_own_results(self._launch.output, self._staging, published)
         letters = closing.gather_dead_letters(self._ledger, self._staging, self._folder)
         self._ledger.remember(dead_letters=letters, publish_s=time.perf_counter() - began)
         if self._launch.incremental:
-            known = seen.Seen(self._folder.parent, self._kind())
+            known = seen.Seen(self._folder.parent, fingerprints.work(self._launch))
             known.add(self._scored_files())
             known.close()
         self._ledger.remember(published=vars(published))
+        self._tidy()
+        return published
+
+    def _tidy(self) -> None:
         self._sink.discard()
         closing.discard_inputs(self._folder / "inputs")
-        return published
 
     def _parts(self) -> Iterator[Part]:
         for outcome in self._ledger.outcomes():

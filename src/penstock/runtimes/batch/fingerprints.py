@@ -17,9 +17,16 @@ def kind(launch: BatchLaunch) -> str:
     """Equal for jobs that do the same to whatever their inputs hold: the same locations, model, script, output
     and settings. A model or script that was written anew is another. 16 hexadecimal digits."""
     digest = hashlib.sha256(launch.kind().encode())
-    for path in _files(launch.manifest):
-        status = Path(path).stat()
-        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    _add_state(digest, launch.manifest)
+    return digest.hexdigest()[:16]
+
+
+def work(launch: BatchLaunch) -> str:
+    """Equal for jobs that score the same inputs with the same model or script into the same place, however they are
+    run. 16 hexadecimal digits."""
+    what = [launch.inputs.locations, launch.inputs.query, launch.output.location, launch.output.table]
+    digest = hashlib.sha256(repr([*what, launch.settings.method]).encode())
+    _add_state(digest, launch.manifest)
     return digest.hexdigest()[:16]
 
 
@@ -36,6 +43,13 @@ def model(manifest: Manifest) -> str:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def _add_state(digest: hashlib._Hash, manifest: Manifest) -> None:
+    """What changes when the model or the script is written anew."""
+    for path in _files(manifest):
+        status = Path(path).stat()
+        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
 
 
 def _files(manifest: Manifest) -> Iterator[str]:

@@ -13,8 +13,8 @@ from penstock.bundle.batch import BatchLaunch
 from penstock.errors import DataError
 from penstock.kit import urls
 from penstock.runtimes.batch import planner, row_limits, rows, seen, transformations, worker
+from penstock.runtimes.batch.formats import column_kinds, schemas
 from penstock.runtimes.batch.formats import registry as formats
-from penstock.runtimes.batch.formats import schemas
 from penstock.runtimes.batch.ledger import Ledger
 from penstock.runtimes.batch.plan import Piece, SourceFile
 from penstock.runtimes.batch.sources import registry as sources
@@ -169,7 +169,7 @@ class Intake:
         for name in self._sampled[0].constants:
             if name not in unified.names:
                 said = [file.constants.get(name) for file in self._sampled]
-                kind = schemas.type_of(types[name]) if name in types else _guessed(said)
+                kind = column_kinds.type_of(types[name]) if name in types else _guessed(said)
                 unified = unified.append(pa.field(name, kind))
         return unified
 

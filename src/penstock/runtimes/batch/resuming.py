@@ -36,6 +36,12 @@ def look_again(ledger: Ledger, staging: str, tally: Tally) -> None:
             Path(entry.path).unlink()
 
 
+def count(ledger: Ledger, tally: Tally) -> None:
+    """Count all outcomes, whatever is staged: the job is past its scoring."""
+    for outcome in ledger.outcomes():
+        tally.add(outcome, size=ledger.size_of(outcome.number))
+
+
 def holds(outcome: Outcome, staging: str) -> bool:
     """Whether the staged result of `outcome` is what it was."""
     if not outcome.path:
