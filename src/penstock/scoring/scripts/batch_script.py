@@ -146,7 +146,7 @@ def _context(name: str, run: Callable[..., Any]) -> str:
             hint=f"It is called as run(mini_batch) or run(mini_batch, {CONTEXT}).",
         )
     named = [parameter for parameter in parameters if parameter.name == CONTEXT]
-    if named and named[0].kind != named[0].POSITIONAL_ONLY and named[0] not in positional[:2]:
+    if named and named[0].kind != named[0].POSITIONAL_ONLY and named[0] not in positional[:1]:
         return "keyword"
     second = positional[1] if len(positional) > 1 else None
     wanted = second is not None and (second.default is second.empty or second.name in (CONTEXT, "context"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import subprocess
@@ -195,6 +196,17 @@ def test_who_gets_the_context(tmp_path, parameters, given):
             return [tuple(getattr(value, "minibatch_index", value) for value in values)]
     """
     assert script(tmp_path, source).score(["/a"]).content == [given]
+
+
+def test_a_first_parameter_is_the_mini_batch_whatever_it_is_called(tmp_path):
+    source = "def run(mini_batch_context):\n    return mini_batch_context\n"
+    assert script(tmp_path, source).score(["/a"]).content == ["/a"]
+
+
+def test_a_coroutine_is_not_left_behind(recwarn):
+    failed(opened("returns_coroutine"), ["/a"])
+    gc.collect()
+    assert [str(each.message) for each in recwarn if each.category is RuntimeWarning] == []
 
 
 def test_a_run_whose_parameters_nobody_knows(tmp_path):

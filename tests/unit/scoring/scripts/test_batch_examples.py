@@ -360,6 +360,16 @@ def test_what_a_failed_run_changed_is_not_there_at_its_repetition():
     sys.modules.pop("driver", None)
 
 
+def test_a_frame_made_from_arrow_may_be_written_to():
+    """A column that is the only one of its type shares Arrow's memory, which cannot be written to."""
+    table = pa.table({"age": [1.5, 2.5], "chol": [1, 2], "thal_normal": [True, False]})
+    scorer = frame_scorer("frame_changer", table)
+    with pytest.raises(Exception, match="TimeoutError"):
+        scorer.score(table)
+    assert rows(scorer.score(table)) == [{"age": 2.5, "chol": 2}, {"age": 3.5, "chol": 4}]
+    assert table.column("age").to_pylist() == [1.5, 2.5]
+
+
 def test_pandas_own_notes_in_a_parquet_file_make_no_index():
     table = pa.Table.from_pandas(pd.DataFrame({"age": [5, 1, 3], "chol": [1, 2, 3]}).set_index("age"))
     scorer = frame_scorer("tuple_result", table)

@@ -72,6 +72,7 @@ def test_one_object_and_its_folders(tmp_path, monkeypatch):
 )
 def test_the_logger_has_the_deployments_level(arguments, said, capsys):
     sys.argv[:] = ["driver.py", *arguments]
+    logging.root.addHandler(logging.StreamHandler())  # a script's own, which must not double what is logged
     logger = entry_script.EntryScript().logger
     logger.debug("debug")
     logger.info("info")
