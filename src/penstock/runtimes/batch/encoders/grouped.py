@@ -48,18 +48,21 @@ class GroupedEncoder:
                 self._opened().close()
 
     def _opened(self) -> Any:
-        import pyarrow as pa
-
         if self._writer is None:
-            try:
-                self._writer = self._open_writer(self._path, self._schema)
-            except pa.ArrowNotImplementedError as error:
-                raise OutputError(f"{self._form} cannot hold these results: {error}") from error
+            self._writer = self._open_writer(self._path, self._schema)
         return self._writer
 
     def _write_group(self, table: Any) -> None:
+        import pyarrow as pa
+
         with segments.translated(self._path):
-            self._opened().write_table(table, tables.ROWS_MOST)
+            try:
+                self._opened().write_table(table, tables.ROWS_MOST)
+            except pa.ArrowNotImplementedError as error:
+                raise OutputError(
+                    f"{self._form} cannot hold these results: {error}",
+                    hint="return columns of simpler types, or write JSON Lines",
+                ) from error
 
     def _widen(self, schema: Any) -> None:
         """From here on, columns are of types that fit `schema` too; what is written already is written anew."""

@@ -24,12 +24,26 @@ def plain(table: Any) -> Any:
     if isinstance(table, pa.RecordBatch):
         table = pa.Table.from_batches([table])
     schema = plain_schema(table.schema)
-    return table if table.schema.equals(schema, check_metadata=True) else table.cast(schema)
+    if table.schema.equals(schema, check_metadata=True):
+        return table
+    for at, field in enumerate(table.schema):
+        if pa.types.is_float16(field.type):
+            table = table.set_column(at, field.name, _single(table.column(at)))
+    return table.cast(schema)
+
+
+def _single(column: Any) -> Any:
+    # By way of NumPy, because pyarrow cannot do it before 15.
+    import pyarrow as pa
+
+    missing = column.is_null().to_numpy()
+    return pa.array(column.to_numpy().astype("float32"), mask=missing)
 
 
 def plain_schema(schema: Any) -> Any:
     """`schema` without notes of its makers (pandas' names a version; a Parquet field's number would be there
-    twice) and with the values in the place of dictionaries. Raises OutputError where a name is there twice."""
+    twice), with the values in the place of dictionaries, and with 32 bits for floats of 16, which few readers
+    know. Raises OutputError where a name is there twice."""
     import pyarrow as pa
 
     doubles = [name for name, times in collections.Counter(schema.names).items() if times > 1]
@@ -49,7 +63,9 @@ def _kept(field: Any) -> Any:
 def _dense(kind: Any) -> Any:
     import pyarrow as pa
 
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_dictionary(kind):
+        return _dense(kind.value_type)
+    return pa.float32() if pa.types.is_float16(kind) else kind
 
 
 def unified(schemas: Sequence[Any], *, what: str) -> Any:

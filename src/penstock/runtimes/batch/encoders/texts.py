@@ -44,7 +44,8 @@ def is_nested(kind: Any) -> bool:
     """Whether values of this type are JSON themselves."""
     import pyarrow as pa
 
-    return bool(pa.types.is_nested(kind))
+    # Before pyarrow 15 lists of a fixed size do not count as nested.
+    return bool(pa.types.is_nested(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def texts(array: Any) -> Any:
@@ -57,9 +58,7 @@ def texts(array: Any) -> Any:
         return texts(array.storage)
     if types.is_dictionary(kind):
         return texts(array.dictionary_decode())
-    if types.is_float16(kind):
-        array = array.cast(pa.float32())
-    elif types.is_duration(kind):
+    if types.is_duration(kind):
         array = array.cast(pa.int64())
     elif types.is_timestamp(kind):
         # Without its zone it is what it is in UTC.

@@ -206,9 +206,8 @@ class DatasetSink:
                 temporary.replace(path)
             else:
                 places.link(Path(part.path), path)
-            places.sync(path)
             listed.append(Listed(name=path.name, rows=part.rows, size=path.stat().st_size))
-        places.sync(target)
+        places.sync_all([target / one.name for one in listed], target)
         return listed
 
     def discard(self) -> None:
