@@ -12,14 +12,15 @@ def own_frame(data: Any, names: Sequence[str] | None) -> Any:
     """`data` (an Arrow table, or a pandas DataFrame) as a pandas DataFrame of the columns `names` (None: all),
     rows numbered from 0.
 
-    It is the script's own, which may write to it: a frame that shares Arrow's memory is partly read-only, and
-    what a failed ``run`` has changed must not be there when the same rows are tried again.
+    It is the script's own, which may write to it: what a failed ``run`` has changed must not be there when the
+    same rows are tried again.
     """
     if hasattr(data, "to_pandas"):
         if names is not None:
             data = data.select(list(names))
         # What pandas noted in a Parquet file would make columns an index, and number a part's rows wrongly.
-        return data.to_pandas(ignore_metadata=True).copy()
+        # Blocks that are not split are copies; split ones would share Arrow's memory, and be read-only.
+        return data.to_pandas(ignore_metadata=True, split_blocks=False)
     if names is not None:
         data = data[list(names)]
     return data.reset_index(drop=True).copy()

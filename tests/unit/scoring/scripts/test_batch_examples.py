@@ -361,7 +361,7 @@ def test_what_a_failed_run_changed_is_not_there_at_its_repetition():
 
 
 def test_a_frame_made_from_arrow_may_be_written_to():
-    """A column that is the only one of its type shares Arrow's memory, which cannot be written to."""
+    """Where pyarrow splits blocks, a column shares its memory, which cannot be written to."""
     table = pa.table({"age": [1.5, 2.5], "chol": [1, 2], "thal_normal": [True, False]})
     scorer = frame_scorer("frame_changer", table)
     with pytest.raises(Exception, match="TimeoutError"):
