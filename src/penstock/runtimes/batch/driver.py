@@ -372,9 +372,11 @@ class Driver:
         own = Path(self._staging, closing.OWN_RESULTS)
         own.mkdir(parents=True, exist_ok=True)
         variables["AZUREML_BI_OUTPUT_PATH"] = str(own)
-        threads = str(max(_processors() // workers, 1))
+        # Models of ours have one thread a worker, which also lets them be shared by forking; scripts share the
+        # processors. From birth: libraries read this when they are first imported.
+        threads = 1 if self._settings.takes == "arrow" else max(_processors() // workers, 1)
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            variables.setdefault(name, threads)
+            variables.setdefault(name, str(threads))
         return variables
 
     def _memory_limit(self, workers: int) -> int:
