@@ -5,7 +5,6 @@ stream is one cut. Columns that nobody wants are not decompressed. Python 3.8; p
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import Any, Iterator, Sequence
 
 from penstock.bundle.batch import ReadOptions
@@ -22,7 +21,7 @@ def schema(path: str, read: ReadOptions) -> Any:
     """As `Format.schema`; a file of zero bytes has no columns."""
     import pyarrow as pa
 
-    if os.path.getsize(path) == 0:
+    if schemas.size_of(path) == 0:
         return pa.schema([])
     with _opened(path) as file:
         found = file.schema.remove_metadata()
@@ -32,7 +31,7 @@ def schema(path: str, read: ReadOptions) -> Any:
 
 def cuts(path: str, read: ReadOptions, *, size: int, rows: int) -> Iterator[Cut]:
     """As `Format.cuts`. A stream is one cut, its rows uncounted."""
-    whole = os.path.getsize(path)
+    whole = schemas.size_of(path)
     if whole == 0:
         return
     if (rows == 0 and whole <= size) or not _is_file(path):

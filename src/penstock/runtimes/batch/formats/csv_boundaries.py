@@ -24,6 +24,9 @@ class Boundaries:
         self._quote = _letter(read.quote, "quote") if read.quote else b""
         self._escape = _letter(read.escape, "escape") if read.escape else b""
         self._comment = read.comment.encode()
+        signs = [sign for sign in (self._delimiter, self._quote, self._escape, self._comment[:1]) if sign]
+        if len(set(signs)) < len(signs):
+            raise DataError("delimiter, quote, escape and comment of delimited text must differ")
         self._record, self._nothing = _patterns(self._delimiter, self._quote, self._escape, self._comment)
 
     def end(self, data: bytes, *, final: bool) -> int:
@@ -51,7 +54,7 @@ class Boundaries:
 
     def spans(self, data: bytes) -> Iterator[tuple[int, int]]:
         """Begin and end of each record in `data`, which ends where a record ends; the line's end is part of it."""
-        whole = data if data.endswith((b"\n", b"\r")) else data + b"\n"
+        whole = data + b"\n"  # an escaped line feed may be the last byte, and no end
         position = 0
         while True:
             nothing = self._nothing.match(whole, position)

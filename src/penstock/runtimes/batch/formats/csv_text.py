@@ -11,7 +11,7 @@ from typing import Any, Iterator, Sequence
 
 from penstock.bundle.batch import ReadOptions
 from penstock.errors import DataError
-from penstock.runtimes.batch.formats import csv_header, inference, records, schemas
+from penstock.runtimes.batch.formats import column_kinds, csv_header, inference, records, schemas
 from penstock.runtimes.batch.formats.csv_boundaries import Boundaries
 from penstock.runtimes.batch.formats.interface import Refuse
 from penstock.runtimes.batch.formats.texts import Reader, Text
@@ -28,7 +28,7 @@ def schema(path: str, read: ReadOptions) -> Any:
     for name in read.column_types:
         if name not in header.names and header.names:
             schemas.require([name], header.names, path)
-    said = {name: schemas.type_of(kind, column=name) for name, kind in read.column_types.items()}
+    said = {name: column_kinds.type_of(kind, column=name) for name, kind in read.column_types.items()}
     if not read.infer_types:
         return pa.schema([pa.field(name, said.get(name, pa.string())) for name in header.names])
 

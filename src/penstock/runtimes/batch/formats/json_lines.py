@@ -11,7 +11,7 @@ from typing import Any, Iterator, Sequence
 
 from penstock.bundle.batch import ReadOptions
 from penstock.errors import DataError
-from penstock.runtimes.batch.formats import inference, json_types, records, schemas
+from penstock.runtimes.batch.formats import column_kinds, inference, json_types, records, schemas
 from penstock.runtimes.batch.formats.interface import Refuse
 from penstock.runtimes.batch.formats.texts import Text
 from penstock.runtimes.batch.plan import Cut
@@ -50,7 +50,7 @@ def schema(path: str, read: ReadOptions) -> Any:
     import pyarrow as pa
 
     text = Text(path, read.encoding)
-    said = {name: schemas.type_of(kind, column=name) for name, kind in read.column_types.items()}
+    said = {name: column_kinds.type_of(kind, column=name) for name, kind in read.column_types.items()}
     found = []
     for sample in inference.samples(text, _LINES, text.start, _whole_lines):
         found.extend(json_types.inferred(bytes(text.utf8(sample)), _LINES))
@@ -134,6 +134,8 @@ def _explained(record: bytes, error: Exception, text: Text, wanted: Any) -> tupl
         return f"no JSON ({getattr(reason, 'msg', reason)}):  {_shown(record)}", "", _ONE_A_LINE
     if not isinstance(found, dict):
         return f"no JSON object: {_shown(record)}", "", _ONE_A_LINE
+    if isinstance(error, pa.ArrowException) and "specified twice" in str(error):
+        return f"a key stands twice in {_shown(record)}", "", ""
     for field in wanted:
         try:
             _parsed(bytes(text.utf8(record)), pa.schema([field]), text.path)

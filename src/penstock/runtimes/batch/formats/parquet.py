@@ -5,7 +5,6 @@ shall hold a certain number of rows. Python 3.8; pyarrow inside the functions.
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import Any, Iterator, Sequence
 
 from penstock.bundle.batch import ReadOptions
@@ -21,7 +20,7 @@ def schema(path: str, read: ReadOptions) -> Any:
     """As `penstock.runtimes.batch.formats.interface.Format.schema`; a file of zero bytes has no columns."""
     import pyarrow as pa
 
-    if os.path.getsize(path) == 0:
+    if schemas.size_of(path) == 0:
         return pa.schema([])
     with _opened(path) as file:
         found = file.schema_arrow.remove_metadata()
@@ -34,7 +33,7 @@ def schema(path: str, read: ReadOptions) -> Any:
 def cuts(path: str, read: ReadOptions, *, size: int, rows: int) -> Iterator[Cut]:
     """As `Format.cuts`. Where `rows` is 0, row groups are gathered up to `size` and never split; else a cut ends
     at a multiple of `rows` and covers about `size` bytes, so that a row group is decoded by few cuts."""
-    whole = os.path.getsize(path)
+    whole = schemas.size_of(path)
     if whole == 0:
         return
     if rows == 0 and whole <= size:

@@ -7,41 +7,11 @@ Python 3.8; pyarrow inside the functions.
 
 from __future__ import annotations
 
-import re
+import os
 from typing import Any, Iterable, Sequence
 
 from penstock.errors import DataError
-
-_PARAMETRIC = re.compile(r"\s*(timestamp|decimal128|decimal256|decimal)\s*[\[(]\s*([^\])]*?)\s*[\])]\s*")
-_UNITS = ("s", "ms", "us", "ns")
-
-
-def type_of(name: str, *, column: str = "") -> Any:
-    """Arrow's type of that name: ``int64``, ``double``, ``string``, ``bool``, ``date32``, ``timestamp[us]``,
-    ``timestamp[us, tz=UTC]``, ``decimal128(10, 2)``. Raises DataError when there is none; `column` is named."""
-    import pyarrow as pa
-
-    text = name.strip()
-    try:
-        return pa.type_for_alias(text)
-    except ValueError:
-        pass
-    found = _PARAMETRIC.fullmatch(text)
-    if found:
-        kind, arguments = found.group(1), [part.strip() for part in found.group(2).split(",")]
-        try:
-            if kind == "timestamp" and arguments[0] in _UNITS:
-                zone = arguments[1].replace("tz=", "").strip() if len(arguments) > 1 else None
-                return pa.timestamp(arguments[0], tz=zone)
-            make = pa.decimal256 if kind == "decimal256" else pa.decimal128
-            return make(*(int(part) for part in arguments))
-        except (ValueError, TypeError):
-            pass
-    raise DataError(
-        f"no such type: {name!r}",
-        column=column,
-        hint="Arrow's names: int64, double, string, bool, date32, timestamp[us], decimal128(10, 2).",
-    )
+from penstock.runtimes.batch.formats import column_kinds
 
 
 def unify(schemas: Iterable[tuple[str, Any]], *, text: bool) -> Any:
@@ -63,7 +33,7 @@ def unify(schemas: Iterable[tuple[str, Any]], *, text: bool) -> Any:
                 continue
             if types[name].equals(field.type):
                 continue
-            joint = common(types[name], field.type)
+            joint = column_kinds.common(types[name], field.type)
             if joint is None and text:
                 joint = pa.string()
             if joint is None:
@@ -76,59 +46,6 @@ def unify(schemas: Iterable[tuple[str, Any]], *, text: bool) -> Any:
             if not joint.equals(types[name]):
                 types[name], first[name] = joint, file
     return pa.schema([pa.field(name, kind) for name, kind in types.items()])
-
-
-def common(one: Any, other: Any) -> Any:
-    """The narrowest type into which values of both fit without loss, or None."""
-    import pyarrow as pa
-
-    is_ = pa.types
-    if one.equals(other):
-        return one
-    for left, right in ((one, other), (other, one)):
-        if is_.is_null(left):
-            return right
-        if is_.is_dictionary(left):
-            return common(left.value_type, right.value_type if is_.is_dictionary(right) else right)
-    for left, right in ((one, other), (other, one)):
-        if is_.is_date(left) and is_.is_timestamp(right) and right.tz is None:
-            return right
-        for narrow, wide in _WIDER:
-            if getattr(is_, narrow)(left) and getattr(is_, wide)(right):
-                return right
-    if is_.is_date(one) and is_.is_date(other):
-        return pa.date64()
-    if is_.is_timestamp(one) and is_.is_timestamp(other) and (one.tz is None) == (other.tz is None):
-        unit = max(one.unit, other.unit, key=_UNITS.index)
-        return pa.timestamp(unit, tz=one.tz if one.tz == other.tz else "UTC")
-    return _common_number(one, other)
-
-
-_WIDER = (
-    ("is_string", "is_large_string"),
-    ("is_binary", "is_large_binary"),
-    ("is_list", "is_large_list"),
-)
-
-
-def _common_number(one: Any, other: Any) -> Any:
-    """`common` of two numeric types. Integers meet floats in ``double``: `fit` checks that each value fits."""
-    import pyarrow as pa
-
-    is_ = pa.types
-    if is_.is_integer(one) and is_.is_integer(other):
-        signs = (is_.is_signed_integer(one), is_.is_signed_integer(other))
-        if signs[0] == signs[1]:
-            return one if one.bit_width >= other.bit_width else other
-        unsigned, signed = (other, one) if signs[0] else (one, other)
-        if unsigned.bit_width < signed.bit_width:
-            return signed
-        return {8: pa.int16(), 16: pa.int32()}.get(unsigned.bit_width, pa.int64())
-    if is_.is_floating(one) and is_.is_floating(other):
-        return one if one.bit_width >= other.bit_width else other
-    if (is_.is_floating(one) and is_.is_integer(other)) or (is_.is_integer(one) and is_.is_floating(other)):
-        return pa.float64()
-    return None
 
 
 def choose(schema: Any, columns: Sequence[str] | None) -> Any:
@@ -187,7 +104,7 @@ def _cast(array: Any, field: Any, file: str) -> Any:
     import pyarrow as pa
 
     kind = array.type
-    if not fits(kind, field.type):
+    if not column_kinds.fits(kind, field.type):
         raise DataError(
             f"is {kind} in this file, but {field.type} in the job",
             file=file,
@@ -204,60 +121,12 @@ def _cast(array: Any, field: Any, file: str) -> Any:
         ) from error
 
 
-def fits(kind: Any, target: Any) -> bool:
-    """Whether values of type `kind` may be cast to `target` at all. Each value is still checked."""
-    import pyarrow as pa
-
-    is_ = pa.types
-    if kind.equals(target) or is_.is_null(kind):
-        return True
-    if is_.is_dictionary(kind) or is_.is_dictionary(target):
-        return fits(
-            kind.value_type if is_.is_dictionary(kind) else kind,
-            target.value_type if is_.is_dictionary(target) else target,
-        )
-    if is_.is_integer(kind) and is_.is_integer(target):
-        return True
-    if is_.is_struct(kind) and is_.is_struct(target):
-        ours, theirs = list(kind), list(target)
-        return [one.name for one in ours] == [one.name for one in theirs] and all(
-            fits(one.type, other.type) for one, other in zip(ours, theirs)
-        )
-    if _is_listlike(kind) and _is_listlike(target):
-        return fits(kind.value_type, target.value_type)
-    if is_.is_decimal(kind) and is_.is_decimal(target):
-        return True
-    joint = common(kind, target)
-    if joint is not None and joint.equals(target):
-        return True
-    return _same_family(kind, target)
-
-
-def _is_listlike(kind: Any) -> bool:
-    import pyarrow as pa
-
-    is_ = pa.types
-    return bool(is_.is_list(kind) or is_.is_large_list(kind) or is_.is_fixed_size_list(kind))
-
-
-def _same_family(kind: Any, target: Any) -> bool:
-    """Types that differ only in how long their offsets are, or how their time is counted."""
-    import pyarrow as pa
-
-    is_ = pa.types
-    texts = [is_.is_string, is_.is_large_string]
-    bytes_ = [is_.is_binary, is_.is_large_binary, is_.is_fixed_size_binary]
-    if hasattr(is_, "is_string_view"):
-        texts.append(is_.is_string_view)
-        bytes_.append(is_.is_binary_view)
-    for family in (texts, bytes_):
-        if any(test(kind) for test in family) and any(test(target) for test in family):
-            return True
-    if is_.is_timestamp(kind) and is_.is_timestamp(target):
-        return (kind.tz is None) == (target.tz is None)
-    return bool(
-        (is_.is_time(kind) and is_.is_time(target)) or (is_.is_duration(kind) and is_.is_duration(target))
-    )
+def size_of(path: str) -> int:
+    """The size of the file at `path` in bytes. Raises DataError: gone, no permission."""
+    try:
+        return os.path.getsize(path)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", file=path) from error
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:
