@@ -23,8 +23,9 @@ class Source(Protocol):
         folders are left out. Raises DataError: nothing there, no access, no such format."""
 
     def column_types(self) -> Mapping[str, str]:
-        """Arrow's names of the types of columns that `SourceFile.constants` hold, where the place itself knows
-        them (a Delta table); what is not said here is for the caller to infer. Known once `files` has begun."""
+        """Arrow's names of the columns' types, where the place itself knows them (a Delta table: also of columns
+        that only `SourceFile.constants` hold); what is not said here is for the caller to infer. Known once
+        `files` has begun."""
 
     def is_local(self) -> bool:
         """Whether `SourceFile.uri` is a path that workers can open as it is."""

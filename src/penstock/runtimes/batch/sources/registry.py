@@ -6,15 +6,19 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import unquote
 
 from penstock.bundle.batch import Inputs
 from penstock.errors import DataError
-from penstock.runtimes.batch.sources import addresses, local
+from penstock.runtimes.batch.sources import addresses, local, selection
 from penstock.runtimes.batch.sources.interface import Reading, Source
 
 _FILES_BY_NAME = ("delta", "mltable")
 """Formats that say what holds the files, not what the files are."""
+
+_AS_OF = frozenset(("version_as_of", "timestamp_as_of"))
+"""Storage options that say which state of a Delta table is read, as MLTable calls them."""
 
 _DATABASES = (
     "postgresql", "postgres", "sqlite", "mysql", "mariadb", "mssql", "oracle", "duckdb", "cockroachdb", "redshift",
@@ -70,7 +74,14 @@ def _open(
 
 
 def _open_local(location: str, inputs: Inputs, reading: Reading, known: set[str]) -> Source:
-    return local.LocalSource(location, reading)
+    if not os.path.isdir(os.path.join(location, local.DELTA_LOG)):  # noqa: PTH112, PTH118
+        if inputs.format == "delta":
+            raise _no_table(location)
+        return local.LocalSource(location, reading)
+    known |= _AS_OF
+    version, timestamp = _as_of(inputs)
+    table: Source = _delta_places().on_disk(location, reading, version=version, timestamp=timestamp)
+    return table
 
 
 def _is_database(scheme: str) -> bool:
@@ -101,9 +112,56 @@ def _open_remote(
     opened = openings.open_store(location, inputs.storage, environment)
     known |= opened.known
     secrets = addresses.secrets_of(location, {**openings.environment_of(environment), **inputs.storage})
-    return remote.RemoteSource(
+    source = remote.RemoteSource(
         opened.root, opened.key, opened.store, reading, secrets=secrets, single=opened.single
     )
+    if not _may_be_table(opened.key, inputs, reading) or opened.single:
+        return source
+    if not source.has(f"{local.DELTA_LOG}/"):
+        if inputs.format == "delta":
+            raise _no_table(opened.root + opened.key)
+        return source
+    known |= _AS_OF
+    version, timestamp = _as_of(inputs)
+    table: Source = _delta_places().in_store(
+        opened, source, reading, inputs.storage, secrets, version=version, timestamp=timestamp
+    )
+    return table
+
+
+def _may_be_table(key: str, inputs: Inputs, reading: Reading) -> bool:
+    """Whether it is worth a question whether a remote folder is a Delta table: a file or a pattern is none."""
+    if inputs.format == "delta":
+        return True
+    return not selection.is_pattern(key) and not reading.of_name(key.rpartition("/")[2])
+
+
+def _no_table(shown: str) -> DataError:
+    return DataError(
+        f"there is no Delta table at {shown}", hint="its folder is the one with _delta_log in it"
+    )
+
+
+def _as_of(inputs: Inputs) -> tuple[str, str]:
+    """The version and the time of Delta tables that are asked for; empty: the newest."""
+    said = {name: inputs.storage[name] for name in _AS_OF if inputs.storage.get(name)}
+    for step in inputs.transformations:
+        arguments = step.get("read_delta_lake") or {}
+        said = {**{name: str(arguments[name]) for name in _AS_OF if arguments.get(name) is not None}, **said}
+    if len(said) == 2:
+        raise DataError("both version_as_of and timestamp_as_of are said", hint="say one of them")
+    return said.get("version_as_of", ""), said.get("timestamp_as_of", "")
+
+
+def _delta_places() -> Any:
+    try:
+        from penstock.runtimes.batch.sources import delta_places
+    except ImportError:
+        raise DataError(
+            "reading a Delta table needs a library that is not installed",
+            hint="pip install 'penstock[delta]'",
+        ) from None
+    return delta_places
 
 
 def _refuse_unknown(storage: Mapping[str, str], known: set[str]) -> None:

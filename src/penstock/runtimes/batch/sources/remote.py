@@ -21,7 +21,7 @@ from penstock.runtimes.batch.sources.stores import Entry, Store
 
 T = TypeVar("T")
 
-_SAME, _ANY = "same:", "any:"
+SAME, ANY = "same:", "any:"
 """How `SourceFile.fetch` begins, before the key: the content must have the stamp, or there is no stamp to go by."""
 
 
@@ -83,7 +83,7 @@ class RemoteSource:
     def fetch(self, file: SourceFile, path: str) -> None:
         """As `Source.fetch`."""
         how, _, key = file.fetch.partition(":")
-        entry = Entry(key, file.size, file.stamp if f"{how}:" == _SAME else "")
+        entry = Entry(key, file.size, file.stamp if f"{how}:" == SAME else "")
         with arrivals.arriving(path, file.uri) as temporary:
             Path(temporary).touch()
 
@@ -144,7 +144,7 @@ class RemoteSource:
             )
 
     def _file(self, entry: Entry, kind: str, constants: Mapping[str, str | None]) -> SourceFile:
-        how = _SAME if entry.stamp else _ANY
+        how = SAME if entry.stamp else ANY
         stamp = entry.stamp or f"{entry.size} bytes"
         return SourceFile(
             uri=self._shown(entry.key),

@@ -165,8 +165,8 @@ class Postgres:
         name = _quoted(column)
         there = f"FROM {relation.sql} WHERE {name} IS NOT NULL"
         starts = session.execute(
-            f"SELECT k::text FROM (SELECT {name} AS k, row_number() OVER (ORDER BY {name}) AS r {there}) AS numbered "
-            f"WHERE (r - 1) % {rows} = 0 ORDER BY r".encode()
+            f"SELECT k::text FROM (SELECT {name} AS k, row_number() OVER (ORDER BY {name}) AS r {there}) "
+            f"AS numbered WHERE (r - 1) % {rows} = 0 ORDER BY r".encode()
         ).fetchall()
         # By the value: a bare name would mean the text, which is called the same.
         last = _one(session, f"SELECT {name}::text {there} ORDER BY {ALIAS}.{name} DESC LIMIT 1")

@@ -53,9 +53,8 @@ class Range:
 
     def to_json(self) -> str:
         """One line."""
-        return json.dumps(
-            {name: value for name, value in asdict(self).items() if value not in (None, "", False)}
-        )
+        said = asdict(self)
+        return json.dumps({name: value for name, value in said.items() if value is not None and value != ""})
 
     @classmethod
     def from_json(cls, text: str) -> Range:
