@@ -1,18 +1,14 @@
 """The real azureml-inference-server-http and Penstock, started on the same scripts; raw exchanges with both.
 
-The peer lives in an environment of its own, built once by uv from ``tests/peers/azureml.txt`` and kept under
-``.build/peers``, named by what is in that file.
+The peer lives in an environment of its own (`support.peers`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import http.client
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,9 +18,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-SCRIPTS = ROOT / "tests" / "data" / "scripts"
-REQUIREMENTS = ROOT / "tests" / "peers" / "azureml.txt"
+from support import peers
+
+SCRIPTS = peers.ROOT / "tests" / "data" / "scripts"
+REQUIREMENTS = peers.requirements("azureml")
 START_TIMEOUT_S = 60.0
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -60,23 +57,8 @@ class Seen:
 
 
 def build_peer() -> Path:
-    """The peer's interpreter, in an environment that is built if it is not there yet."""
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]
-    home = ROOT / ".build" / "peers" / f"azureml-{digest}"
-    python = home / "bin" / "python"
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with (home.parent / "azureml.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (home / ".ready").exists():
-            uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-            assert uv, "uv comes with `make dev`"
-            subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, home], check=True)
-            subprocess.run(
-                [uv, "pip", "install", "--quiet", "--python", python, "--requirement", REQUIREMENTS],
-                check=True,
-            )
-            (home / ".ready").touch()
-    return python
+    """The Python of an environment with the real server in it."""
+    return peers.build("azureml")
 
 
 def free_port() -> int:

@@ -48,7 +48,10 @@ class Calls:
         self._begin = begin
         self._dead = sorted(order.dead)
         self._allowed = order.failures_allowed
+        self._number = order.number
         self._is_script = settings.takes != "arrow"
+        # Only scripts that take a context want to know which call this is.
+        self._announce = getattr(scorer, "begin", None)
         self.items = self.failed = self.successes = 0
         self.scoring_s = 0.0
         self.error = self.traceback = ""
@@ -108,6 +111,8 @@ class Calls:
 
     def _call(self, data: Any, start: int) -> Scored:
         self._begin(start, start + len(data))
+        if self._announce is not None:
+            self._announce(self._number, start)
         began = time.perf_counter()
         try:
             return self._scorer.score(data)
