@@ -44,6 +44,13 @@ def resident_bytes(pid: int) -> int:
         return 0
 
 
+def usable_processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def memory_bytes() -> int:
     """The memory that this process and its children may use: the machine's, or its control group's limit where
     that is lower; 0 when unknown."""

@@ -13,7 +13,8 @@ import time
 from typing import Any, Callable, Iterator
 
 from penstock.bundle.batch import BatchSettings
-from penstock.errors import DataError, InputError, OutputError, PenstockError
+from penstock.errors import DataError, InputError, JobError, OutputError, PenstockError
+from penstock.runtimes.batch import rows
 from penstock.runtimes.batch.dead_letters import DeadLetters
 from penstock.runtimes.batch.messages import Order
 from penstock.runtimes.batch.plan import Piece
@@ -92,11 +93,11 @@ class Calls:
                 pause = min(pause * 2, LONGEST_PAUSE_S)
             try:
                 scored = self._call(data, start)
-            except (OutputError, MemoryError):
+            except (OutputError, JobError, MemoryError):
                 raise
             except BaseException as error:  # noqa: BLE001 - user code raises anything, SystemExit too
                 failure = error
-                if isinstance(error, InputError):
+                if isinstance(error, (DataError, InputError)):
                     break  # the same rows would be refused again
             else:
                 self.successes += scored.successes
@@ -107,7 +108,7 @@ class Calls:
             yield from self._attempt(data[:middle], start, 0)
             yield from self._attempt(data[middle:], start + middle, 0)
             return
-        self._give_up(data, _line_of(failure), _trace_of(failure))
+        self._give_up(data, _line_of(failure, data), _trace_of(failure))
 
     def _call(self, data: Any, start: int) -> Scored:
         self._begin(start, start + len(data))
@@ -139,8 +140,15 @@ def spans(settings: BatchSettings, row_independent: bool, default: int) -> int:
     return settings.mini_batch_size if settings.mini_batch_unit == "rows" else 2**62
 
 
-def _line_of(error: BaseException) -> str:
-    return error.message if isinstance(error, PenstockError) else failures.last_line(error)
+def _line_of(error: BaseException, data: Any) -> str:
+    """The error in a line; where it names a row of the call, that row's place in its file."""
+    if not isinstance(error, PenstockError):
+        return failures.last_line(error)
+    row = getattr(error, "row", -1)
+    if row < 0 or isinstance(data, list) or row >= len(data):
+        return error.message
+    place = data.slice(row, 1).select([rows.FILE, rows.ROW]).to_pylist()[0]
+    return f"{place[rows.FILE]}, row {place[rows.ROW]} (from 0): {error.message}"
 
 
 def _trace_of(error: BaseException) -> str:

@@ -29,8 +29,8 @@ READING, CALLING, WRITING = "reading", "calling", "writing"
 @dataclass(frozen=True)
 class Job:
     """What every worker of a job knows from birth. `schema` is the input's Arrow schema in IPC form, or empty
-    where files are handed over. `model_digest` goes into the lineage. `output_folder` is where a script may
-    write for itself (``AZUREML_BI_OUTPUT_PATH``)."""
+    where files are handed over. `model_digest` goes into the lineage. `own_results` is the folder in which a
+    script may write for itself (``AZUREML_BI_OUTPUT_PATH``)."""
 
     manifest: Manifest
     settings: BatchSettings
@@ -41,6 +41,7 @@ class Job:
     schema: bytes = b""
     transformations: tuple[Mapping[str, Any], ...] = ()
     model_digest: str = ""
+    own_results: str = ""
 
     def to_json(self) -> str:
         """One line of JSON; `from_json` reverses it."""
@@ -55,6 +56,7 @@ class Job:
                 "schema": base64.b64encode(self.schema).decode(),
                 "transformations": list(self.transformations),
                 "model_digest": self.model_digest,
+                "own_results": self.own_results,
             }
         )
 
@@ -72,6 +74,7 @@ class Job:
             schema=base64.b64decode(raw["schema"]),
             transformations=tuple(raw["transformations"]),
             model_digest=raw["model_digest"],
+            own_results=raw["own_results"],
         )
 
 

@@ -5,6 +5,9 @@ Runs in the deployment's own environment: Python 3.8, standard library only.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import os
 import sys
 from typing import Any, Callable, Mapping
 
@@ -29,6 +32,8 @@ class Batch:
     def load(self) -> BatchScorer:
         """The job's scorer, its columns checked against the input's."""
         job = self._job
+        if job.own_results:
+            os.environ["AZUREML_BI_OUTPUT_PATH"] = job.own_results
         return opening.open_batch_scorer(job.manifest, job.settings, job.output, worker.offered_schema(job))
 
     def describe(self, loaded: BatchScorer) -> dict[str, Any]:
@@ -44,5 +49,25 @@ class Batch:
         worker.Worker(loaded, self._job, engine=self._engine, about=description).run()
 
 
+NEEDED = {
+    "sklearn": ("pyarrow.parquet", "joblib", "sklearn.utils.validation"),
+    "python": ("pyarrow.parquet", "joblib", "sklearn.utils.validation"),
+    "xgboost": ("pyarrow.parquet", "xgboost"),
+    "lightgbm": ("pyarrow.parquet", "lightgbm"),
+    "catboost": ("pyarrow.parquet", "catboost"),
+    "onnx": ("pyarrow.parquet", "onnxruntime"),
+    "torch": ("pyarrow.parquet", "torch"),
+}
+"""What scoring a model of a format will import. It is imported while the driver plans, which takes as long."""
+
+
+def main(argv: list[str]) -> None:
+    """``nursery FORMAT CHANNEL_FD``; FORMAT may be empty."""
+    for name in NEEDED.get(argv[1], ()):
+        with contextlib.suppress(Exception):  # whoever needs it will say what is wrong
+            importlib.import_module(name)
+    nurseries.main([argv[0], argv[-1]], Batch)
+
+
 if __name__ == "__main__":
-    nurseries.main(sys.argv, Batch)
+    main(sys.argv)

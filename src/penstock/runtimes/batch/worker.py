@@ -18,7 +18,7 @@ import time
 import zlib
 from typing import Any, Iterator, Mapping, Sequence
 
-from penstock.errors import OutputError, PenstockError
+from penstock.errors import JobError, OutputError, PenstockError
 from penstock.kit import context, frames
 from penstock.runtimes.batch import calls, messages, results, rows, transformations
 from penstock.runtimes.batch.calls import Calls, EnoughError
@@ -49,6 +49,11 @@ class Worker:
 
     def run(self) -> None:
         """Work until retired, or until the engine is gone."""
+        if self._schema is not None:
+            import pyarrow as pa
+
+            # One lane: workers, not threads, are how a job uses processors.
+            pa.set_cpu_count(1)
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(self._engine)
         link = frames.FrameSocket(sock)
@@ -249,7 +254,12 @@ def _failure_of(error: BaseException, calling: Calls) -> dict[str, Any]:
     """What to say of a mini-batch that cannot be read or staged: all of it has failed."""
     message = error.message if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
     items = max(calling.items, 1)
-    return {"error": message, "fatal": isinstance(error, OutputError), "items": items, "failed": items}
+    return {
+        "error": message,
+        "fatal": isinstance(error, (OutputError, JobError)),
+        "items": items,
+        "failed": items,
+    }
 
 
 def _no_room(path: str, error: OSError) -> OutputError:

@@ -32,8 +32,12 @@ class Event:
 class Engine(Protocol):
     """Where workers run."""
 
+    def prepare(self) -> None:
+        """Begin with what takes long and does not need to know the job yet. Returns at once; `start` or `stop`
+        follows."""
+
     def start(self, workers: int) -> None:
-        """Begin to start `workers` workers. Returns at once."""
+        """Begin to start `workers` workers; from here on the job's file is there. Returns at once."""
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         """What has happened, waiting up to `timeout_s` when nothing has."""
@@ -43,6 +47,9 @@ class Engine(Protocol):
 
     def replace(self, worker: str, *, kill: bool) -> None:
         """End `worker`, at once or after what it has begun, and start another in its place."""
+
+    def spare(self, worker: str) -> None:
+        """Nothing is left for `worker` to do: its place may be given back."""
 
     def stop(self) -> None:
         """End all workers, and wait until they are gone."""

@@ -50,7 +50,8 @@ class LocalEngine:
     """See `penstock.runtimes.batch.engines.interface.Engine`.
 
     `job_file` holds a `messages.Job`; `python` is the workers' interpreter, `variables` their environment,
-    `preload` as in `BatchSettings`. `prefix` goes before the names of workers.
+    `preload` as in `BatchSettings`. `prefix` goes before the names of workers. `model_format` is a hint at what
+    will have to be imported.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class LocalEngine:
         preload: str,
         log_level: str,
         prefix: str = "",
+        model_format: str = "",
     ) -> None:
+        self._model_format = model_format
         self._job_file = job_file
         self._python = python
         self._variables = dict(variables)
@@ -91,6 +94,10 @@ class LocalEngine:
         self._listener.listen(128)
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+
+    def prepare(self) -> None:
+        """See `Engine.prepare`: the nursery imports what models of this format need, while the driver plans."""
+        self._raise_nursery()
 
     def start(self, workers: int) -> None:
         """See `Engine.start`."""
@@ -132,6 +139,9 @@ class LocalEngine:
         with contextlib.suppress(OSError):
             found.sock.sendall(frames.frame(messages.RETIRE))
 
+    def spare(self, worker: str) -> None:
+        """See `Engine.spare`: an idle process here costs nothing."""
+
     def stop(self) -> None:
         """See `Engine.stop`. Workers retire first, so that a script's ``shutdown()`` is called."""
         self._desired = 0
@@ -153,8 +163,23 @@ class LocalEngine:
     # The nursery
 
     def _start_nursery(self) -> None:
+        if self._nursery is None:
+            self._raise_nursery()
+        if self._nursery is not None:
+            self._nursery.tell(
+                job=self._job_file,
+                engine=str(Path(self._folder, "engine")),
+                generation=0,
+                preload=self._preload,
+                log_level=self._log_level,
+            )
+
+    def _raise_nursery(self) -> None:
         argv = launching.worker_argv(
-            self._python, str(Path(penstock.__file__).parent), "penstock.runtimes.batch.nursery"
+            self._python,
+            str(Path(penstock.__file__).parent),
+            "penstock.runtimes.batch.nursery",
+            self._model_format,
         )
         try:
             child = children.Child(argv, variables=self._variables)
@@ -165,13 +190,6 @@ class LocalEngine:
         self._nursery = child
         self._nursery_ready = False
         self._asked = 0
-        child.tell(
-            job=self._job_file,
-            engine=str(Path(self._folder, "engine")),
-            generation=0,
-            preload=self._preload,
-            log_level=self._log_level,
-        )
         self._selector.register(child.channel.fileno(), selectors.EVENT_READ, lambda: self._on_nursery(child))
         for pipe, stream in child.pipes:
             os.set_blocking(pipe.fileno(), False)

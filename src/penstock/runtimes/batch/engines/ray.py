@@ -77,16 +77,13 @@ class RayEngine:
         chosen = ray_options.parse(options)
         if importlib.util.find_spec("ray") is None:
             raise JobError("Ray is not installed beside Penstock", hint="pip install 'penstock[ray]'")
-        staging = messages.Job.from_json(Path(job_file).read_text(encoding="utf-8")).staging
-        self._token = Path(staging, f".shared-{secrets.token_hex(4)}")
+        self._job_file = job_file
         self._log = Path(folder, "logs", "ray.txt")
         self._order: dict[str, Any] = {
             "name": f"{job}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}",
             "options": dataclasses.asdict(chosen),
             "agent": {
                 "job_file": job_file,
-                "token_file": str(self._token),
-                "token": secrets.token_hex(16),
                 "python": python,
                 "requirements": None if requirements is None else dataclasses.asdict(requirements),
                 "variables": dict(variables),
@@ -100,9 +97,16 @@ class RayEngine:
         self._reader = frames.FrameReader()
         self._is_stopping = False
 
+    def prepare(self) -> None:
+        """See `Engine.prepare`: a cluster is asked for nothing before there is work."""
+
     def start(self, workers: int) -> None:
         """See `Engine.start`. 0: a worker for each CPU that the cluster has now."""
-        self._token.write_text(self._order["agent"]["token"])
+        staging = messages.Job.from_json(Path(self._job_file).read_text(encoding="utf-8")).staging
+        token = Path(staging, f".shared-{secrets.token_hex(4)}")
+        agent = {**self._order["agent"], "token_file": str(token), "token": secrets.token_hex(16)}
+        token.write_text(agent["token"])
+        self._token = token
         self._log.parent.mkdir(parents=True, exist_ok=True)
         ours, theirs = socket.socketpair()
         self._socket = ours
@@ -117,7 +121,7 @@ class RayEngine:
                 start_new_session=True,
             )
         theirs.close()
-        self._send(ray_link.BEGIN, json.dumps({**self._order, "workers": workers}).encode())
+        self._send(ray_link.BEGIN, json.dumps({**self._order, "agent": agent, "workers": workers}).encode())
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         """See `Engine.events`. Raises JobError when the cluster is lost or cannot be used."""

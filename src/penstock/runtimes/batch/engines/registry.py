@@ -1,4 +1,4 @@
-"""The engines by name. Each is imported only when it is chosen: nobody pays for a cluster's library. Driver only."""
+"""The engines by name. Each is imported only when it is chosen. Driver only."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def open_engine(launch: BatchLaunch, *, job_file: str, variables: Mapping[str, s
             variables=variables,
             preload=launch.settings.preload,
             log_level=launch.log_level,
+            model_format=launch.manifest.model.format if launch.manifest.model else "",
         )
     if launch.engine == "ray":
         from penstock.runtimes.batch.engines import ray
