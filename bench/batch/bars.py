@@ -11,6 +11,8 @@ from bench.batch.rounds import Rounds
 from bench.batch.subjects import YARDSTICK, Run
 from bench.batch.workloads import TITLES
 
+SMALL_ROWS, MINI_BATCHES, FILES = 10_000, 10_000, 100_000
+"""The sizes for which something was promised; what was measured at others says nothing about it."""
 MEMORY_FACTOR = 1.3
 """Of the bare loop's peak that ours may take, before the fixed part in the bar."""
 
@@ -72,7 +74,7 @@ def _seconds_over_bare(model: str) -> Callable[[Figures], float | None]:
                 lambda ours, theirs: ours.reading.wall_s - theirs.reading.wall_s,
             )
             for workload, rows in figures.rounds.kinds("small")
-            if workload == model
+            if (workload, rows) == (model, SMALL_ROWS)
         ]
         return found[0] if found else None
 
@@ -109,14 +111,20 @@ def _growth(figures: Figures) -> float | None:
 
 def _ledger_share(model: str) -> Callable[[Figures], float | None]:
     def measure(figures: Figures) -> float | None:
-        shares = [one.share for one in figures.ledger if one.workload == model]
+        shares = [
+            one.share for one in figures.ledger if (one.workload, one.mini_batches) == (model, MINI_BATCHES)
+        ]
         return statistics.median(shares) if shares else None
 
     return measure
 
 
 def _planning(of: Callable[[PlanningCost], float]) -> Callable[[Figures], float | None]:
-    return lambda figures: statistics.median(map(of, figures.planning)) if figures.planning else None
+    def measure(figures: Figures) -> float | None:
+        found = [of(one) for one in figures.planning if one.files == FILES]
+        return statistics.median(found) if found else None
+
+    return measure
 
 
 def _ray_over_local(figures: Figures) -> float | None:

@@ -13,6 +13,8 @@ from bench.batch import shape
 from bench.batch.workloads import Workload
 
 ROWS_A_MINI_BATCH = 1_000
+MINI_BATCH_BYTES = "64KB"
+"""Less than a row group of that many rows, so that each is a mini-batch of its own."""
 JOBS = shape.CACHE / "jobs"
 VARIABLES = {"PENSTOCK_JOBS": str(JOBS)}
 EVENTS = ["-o", "json"]
@@ -34,7 +36,7 @@ def argv(workload: Workload, output: Path) -> list[str]:
 
 def in_mini_batches(workload: Workload, output: Path) -> list[str]:
     """The same job in mini-batches of 1,000 rows, with events."""
-    return [*argv(workload, output), "--mini-batch-size", f"{ROWS_A_MINI_BATCH}rows", *EVENTS]
+    return [*argv(workload, output), "--mini-batch-size", MINI_BATCH_BYTES, *EVENTS]
 
 
 def on(engine: str) -> Callable[[Workload, Path], list[str]]:

@@ -41,6 +41,9 @@ def ledger(workload: Workload) -> LedgerCost:
     """Score `workload`, whose row groups are mini-batches. Raises as `subjects.run` does."""
     run = subjects.run("ours-mini", workload)
     summary = ours.summary(subjects.log_of("ours-mini", workload))
+    expected = workload.rows // ours.ROWS_A_MINI_BATCH
+    if summary["mini_batches"] != expected:
+        raise subjects.WrongAnswerError(f"{summary['mini_batches']} mini-batches, expected {expected}")
     return LedgerCost(
         workload=workload.name,
         mini_batches=summary["mini_batches"],

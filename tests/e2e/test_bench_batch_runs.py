@@ -68,7 +68,8 @@ def test_overheads_are_read_off_the_job(tmp_path: Path) -> None:
     assert planning["files"] == 1000
     assert planning["wall_s"] > 0
     assert planning["peak_mb"] > 20
-    assert any("10,000 mini-batches" in name for name in verdicts(found))
+    # What was promised of 10,000 mini-batches and 100,000 files is not met by fewer.
+    assert not any("mini-batches" in name or "planning" in name for name in verdicts(found))
 
 
 def test_what_cannot_run_here_is_named(tmp_path: Path) -> None:
