@@ -76,13 +76,13 @@ class Cluster:
         )
         self.address: str = self._ask(do="address")
 
-    def add_node(self, cpus: int = 1) -> int:
-        """Add a node, and say its number."""
-        return int(self._ask(do="add", cpus=cpus))
+    def add_node(self, cpus: int = 1) -> None:
+        """Add a node."""
+        self._ask(do="add", cpus=cpus)
 
-    def kill_node(self, number: int) -> None:
-        """SIGKILL to all that belongs to a node's raylet."""
-        self._ask(do="kill", number=number)
+    def kill_node(self, raylet: int) -> None:
+        """SIGKILL to the processes of the node whose raylet has that pid."""
+        assert self._ask(do="kill", raylet=raylet), f"no node has the raylet {raylet}"
 
     def kill_head(self) -> None:
         """SIGKILL to the head's processes."""
@@ -150,21 +150,28 @@ def _serve() -> None:
 
     arguments = {"object_store_memory": _OBJECT_STORE, "include_dashboard": False}
     made = RayCluster(initialize_head=True, head_node_args={"num_cpus": 0, **arguments})
-    nodes: list[Any] = []
+
+    def processes(node: Any) -> list[int]:
+        return [info.process.pid for group in node.all_processes.values() for info in group]
+
     for line in sys.stdin:
         question = json.loads(line)
-        answer: Any = None
-        if question["do"] == "address":
-            answer = made.address
-        elif question["do"] == "add":
-            nodes.append(made.add_node(num_cpus=question["cpus"], **arguments))
-            answer = len(nodes) - 1
-        else:
-            victim = made.head_node if question["do"] == "kill-head" else nodes[question["number"]]
-            for group in victim.all_processes.values():
-                for info in group:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(info.process.pid, signal.SIGKILL)
+        answer: Any = made.address
+        if question["do"] == "add":
+            made.add_node(num_cpus=question["cpus"], **arguments)
+        elif question["do"] != "address":
+            raylet = question.get("raylet")
+            nodes = [made.head_node] if raylet is None else made.worker_nodes
+            victims = [
+                pid
+                for node in nodes
+                if raylet is None or raylet in processes(node)
+                for pid in processes(node)
+            ]
+            for pid in victims:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            answer = len(victims)
         sys.stdout.write(f"\nanswer {json.dumps(answer)}\n")
         sys.stdout.flush()
 

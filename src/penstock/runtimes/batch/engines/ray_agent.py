@@ -63,6 +63,8 @@ class Agent:
     def __init__(self, silence_s: float) -> None:
         self._silence_s = silence_s
         self._lock = threading.Lock()
+        self._hosting = threading.Lock()
+        self._raylet = os.getppid()
         self._news: list[News] = []
         self._engine: LocalEngine | None = None
         self._is_ending = False
@@ -104,7 +106,8 @@ class Agent:
             engine = self._engine
             wait_s = min(SLICE_S, max(deadline - time.monotonic(), 0.0))
             if engine is not None and not self._is_ending:
-                found = engine.events(0.0 if news else wait_s)
+                with self._hosting:
+                    found = engine.events(0.0 if news else wait_s)
                 news += [(event.kind, event.worker, dict(event.content)) for event in found]
             elif not news:
                 time.sleep(wait_s)
@@ -131,10 +134,14 @@ class Agent:
     @ray.method(concurrency_group="up")  # type: ignore[untyped-decorator, unused-ignore]
     def end(self) -> None:
         """End the workers, scripts' ``shutdown()`` included."""
+        self._stop()
+
+    def _stop(self) -> None:
         self._is_ending = True
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.stop()
+        with self._hosting:
+            engine, self._engine = self._engine, None
+            if engine is not None:
+                engine.stop()
 
     @ray.method(concurrency_group="up")  # type: ignore[untyped-decorator, unused-ignore]
     def leave(self) -> None:
@@ -172,13 +179,11 @@ class Agent:
         while True:
             time.sleep(SLICE_S)
             with self._lock:
-                if time.monotonic() - self._polled > self._silence_s:
-                    break
-        self._is_ending = True
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.stop()
-        os._exit(0)
+                is_forgotten = time.monotonic() - self._polled > self._silence_s
+            # Ray leaves actors alone for a while whose node's own process has died.
+            if is_forgotten or os.getppid() != self._raylet:
+                self._stop()
+                os._exit(0)
 
 
 def variables_of(drivers: Mapping[str, str], said: list[str], nodes: Mapping[str, str]) -> dict[str, str]:

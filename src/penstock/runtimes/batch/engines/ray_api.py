@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ _ray: Any = ray
 
 NAMESPACE = "penstock"
 
-CONNECT_S = 60.0
+KNOCK_S, CONNECT_S = 3.0, 60.0
 
 LostError: type[Exception] = ray.exceptions.RayError
 """A call of an agent that failed: the agent, its node, or the way there."""
@@ -49,6 +51,7 @@ def connect(options: RayOptions) -> None:
         # Ray itself does so only where it finds the cluster by itself.
         os.environ["RAY_AUTH_MODE"] = "token"
     address = options.address or os.environ.get("RAY_ADDRESS") or "auto"
+    _knock(address)
     problems: list[BaseException | None] = []
 
     def join() -> None:
@@ -68,12 +71,34 @@ def connect(options: RayOptions) -> None:
     thread.start()
     thread.join(CONNECT_S)
     if not problems or problems[0] is not None:
-        raise Failed(
-            f"cannot join the Ray cluster at {address}",
-            detail=str(problems[0]) if problems else f"it did not let us in within {CONNECT_S:g} s",
-            hint="say --engine-option address=HOST:PORT of a running head; a cluster with a token wants "
-            "the same RAY_AUTH_MODE and token here",
+        raise _shut_out(
+            address, str(problems[0]) if problems else f"it did not let us in within {CONNECT_S:g} s"
         )
+
+
+def _knock(address: str) -> None:
+    """Raise Failed where nobody listens: Ray would try for a minute."""
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in host or not port.isdecimal():
+        return
+    deadline = time.monotonic() + KNOCK_S
+    while True:
+        try:
+            socket.create_connection((host, int(port)), KNOCK_S).close()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise _shut_out(address, error.strerror or str(error)) from error
+            time.sleep(0.2)
+        else:
+            return
+
+
+def _shut_out(address: str, why: str) -> Failed:
+    return Failed(
+        f"cannot join the Ray cluster at {address}: {why}",
+        hint="name the running head with --address HOST:PORT; a cluster with a token wants the same "
+        "RAY_AUTH_MODE and token here",
+    )
 
 
 def _has_token() -> bool:
