@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -20,13 +21,23 @@ PACKAGE = ROOT / "src" / "penstock"
 DATA = ROOT / "tests" / "data"
 
 
+def _without_braces(pattern: str) -> list[str]:
+    """``a/{b,c}.py`` as ``a/b.py`` and ``a/c.py``, which pathlib would take by the letter."""
+    match = re.search(r"\{([^{}]*)\}", pattern)
+    if match is None:
+        return [pattern]
+    parts = (pattern[: match.start()] + part + pattern[match.end() :] for part in match[1].split(","))
+    return [plain for part in parts for plain in _without_braces(part)]
+
+
 def worker_side() -> list[str]:
     """The modules that pyproject.toml holds to Python 3.8: the worker side, by the one list there is."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     files = {
         path
         for pattern in settings["tool"]["ruff"]["per-file-target-version"]
-        for path in ROOT.glob(pattern)
+        for plain in _without_braces(pattern)
+        for path in ROOT.glob(plain)
         if path.suffix == ".py"
     }
     names = (".".join(path.relative_to(ROOT / "src").with_suffix("").parts) for path in sorted(files))
@@ -47,6 +58,9 @@ def test_the_list_holds_what_workers_run() -> None:
         "penstock.scoring.scripts.scorer",
         "penstock.runtimes.realtime.worker",
         "penstock.runtimes.realtime.nursery",
+        "penstock.runtimes.nurseries",
+        "penstock.runtimes.batch.worker",
+        "penstock.runtimes.batch.formats.parquet",
     } <= set(worker_side())
 
 

@@ -10,7 +10,7 @@ import json
 import sys
 import traceback
 
-HEAVY = {"numpy", "pandas", "sklearn", "yaml", "pydantic", "click", "uvloop", "flask"}
+HEAVY = {"numpy", "pandas", "pyarrow", "sklearn", "yaml", "pydantic", "click", "uvloop", "flask"}
 STAND_INS = "penstock.scoring.compat."
 """These stand in for libraries that take NumPy or pandas for granted, and load when a script asks for them."""
 
