@@ -203,6 +203,8 @@ class Driver:
             for fetched in self._fetcher.finished():
                 self._on_fetched(fetched, now)
             self._perform(self._leases.tick(now))
+        for worker in self._leases.take_spare():
+            self._engine.spare(worker)
         why = self._tally.verdict(self._settings, self._planned, noun=self._noun)
         if why:
             raise self._lost(why)

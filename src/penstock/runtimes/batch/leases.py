@@ -54,6 +54,7 @@ class Held:
     """The worker has said something of its first lease."""
     fetching: set[int] = field(default_factory=set)
     """Leases whose files are not here yet."""
+    is_spare: bool = False
     killed: str = ""
     """Why it was killed, once it was."""
 
@@ -181,6 +182,15 @@ class Leases:
         """Why `worker` was killed by us; empty: it was not."""
         held = self._workers.get(worker)
         return held.killed if held else ""
+
+    def take_spare(self) -> list[str]:
+        """Workers for whom nothing is left to do, each told once."""
+        if not self._is_closed and not (self._is_drained and not self._again):
+            return []
+        spare = [name for name, held in self._workers.items() if not held.numbers and not held.is_spare]
+        for name in spare:
+            self._workers[name].is_spare = True
+        return spare
 
     @property
     def workers(self) -> list[str]:

@@ -139,6 +139,17 @@ def test_slow_mini_batches_are_not_hoarded() -> None:
     assert [len(numbers) for numbers in world.out.values()] == [1, 1]
 
 
+def test_who_has_nothing_left_to_do_is_told_once() -> None:
+    world = World(2)
+    world.raise_worker("a")
+    assert world.leases.take_spare() == []
+    world.raise_worker("b")
+    world.finish("b")
+    world.finish("b")
+    assert world.leases.take_spare() == (["b"] if world.out["a"] else ["a", "b"])
+    assert world.leases.take_spare() == []
+
+
 def test_nothing_is_handed_out_after_the_close() -> None:
     world = World(5)
     world.raise_worker("a")
