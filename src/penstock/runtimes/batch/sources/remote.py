@@ -102,8 +102,15 @@ class RemoteSource:
 
     def has(self, prefix: str) -> bool:
         """Whether there is anything whose key begins with what was asked for and `prefix` below it."""
-        below = f"{self._key.rstrip('/')}/{prefix}".lstrip("/")
-        return self._asking(self._shown(below), lambda: next(self._store.walk(below), None)) is not None
+        below = f"{self._key.rstrip('/')}/{prefix}" if self._key else prefix
+
+        def found() -> bool:
+            try:
+                return next(self._store.walk(below), None) is not None
+            except FileNotFoundError:
+                return False  # what is wrong here `files` will say
+
+        return self._asking(self._shown(below), found)
 
     def close(self) -> None:
         """As `Source.close`."""
