@@ -13,7 +13,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pyarrow as pa
@@ -292,7 +292,7 @@ class Postgres:
 
     def _connected(self) -> psycopg.Connection[Any]:
         pooled = self._engine.raw_connection()
-        connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
+        connection = cast("psycopg.Connection[Any]", pooled.driver_connection)
         pooled.detach()
         connection.autocommit = True  # transactions begin where we say so
         connection.prepare_threshold = None  # poolers between us and the server do not keep statements
