@@ -21,9 +21,11 @@ import azureml_peer
 import pytest
 from azureml_peer import Call, Seen, Server
 
+from support import peers
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-DIFFERENCES = azureml_peer.ROOT / "docs" / "differences.md"
+DIFFERENCES = peers.ROOT / "docs" / "differences.md"
 JSON = (("Content-Type", "application/json"),)
 LONG = "x" * 101
 

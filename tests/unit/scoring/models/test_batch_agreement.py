@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import xgboost
-from batch_bench import loaded, scorer
+from batch_model_bench import loaded, scorer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlflow.models import infer_signature

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from batch_bench import opened, scorer, scripted
+from batch_model_bench import opened, scorer, scripted
 from sklearn.linear_model import LogisticRegression
 
 from penstock import errors

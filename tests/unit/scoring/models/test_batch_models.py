@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from batch_bench import FOLDER, opened, scorer, scripted
+from batch_model_bench import FOLDER, opened, scorer, scripted
 from sklearn.linear_model import Ridge
 
 from penstock import errors

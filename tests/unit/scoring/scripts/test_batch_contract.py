@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import batch_bench
+import batch_script_bench
 import pytest
-from batch_bench import opened, texts, untouched
+from batch_script_bench import opened, texts, untouched
 from script_bench import write
 
 from penstock import errors
@@ -21,7 +21,7 @@ from penstock.bundle.manifest import Manifest
 from penstock.scoring import opening
 from penstock.scoring.scripts.batch import ScriptBatchScorer
 
-HERE = Path(batch_bench.__file__).parent
+HERE = Path(batch_script_bench.__file__).parent
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,7 @@ def test_variables_that_a_worker_was_started_with_stay(tmp_path, monkeypatch):
 
 def alone(statements: str) -> subprocess.CompletedProcess[str]:
     """A process that has run `statements`, with `opened` at hand; pytest has logging handlers of its own here."""
-    program = f"import sys; sys.path.insert(0, {str(HERE)!r})\nfrom batch_bench import opened\n{statements}"
+    program = f"import sys; sys.path.insert(0, {str(HERE)!r})\nfrom batch_script_bench import opened\n{statements}"
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100)
 
 

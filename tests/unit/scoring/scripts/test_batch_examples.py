@@ -11,9 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import batch_bench
+import batch_script_bench
 import pytest
-from batch_bench import opened, texts, untouched
+from batch_script_bench import opened, texts, untouched
 
 from penstock.scoring.scripts import batch_tables
 
@@ -55,7 +55,7 @@ HEARTS = pa.table({"age": [35, 65, 50], "chol": [190, 280, 240], "thal_normal": 
 
 def test_every_example_is_tested():
     source = Path(__file__).read_text() + Path(__file__).with_name("test_batch_contract.py").read_text()
-    names = {path.name for path in batch_bench.SCRIPTS.iterdir() if path.is_dir() and path.name[0] != "."}
+    names = {path.name for path in batch_script_bench.SCRIPTS.iterdir() if path.is_dir() and path.name[0] != "."}
     assert {name for name in names if name not in source} == set()
     assert len(names) >= 45
 
@@ -214,13 +214,13 @@ def test_a_pool_of_its_own(tmp_path):
 
 @pytest.mark.slow
 def test_a_spawned_helper_finds_the_script():
-    code, script = batch_bench.folder("spawn")
+    code, script = batch_script_bench.folder("spawn")
     program = f"""
 import sys
-sys.path[:0] = {[str(Path(batch_bench.__file__).parent)]!r}
-import batch_bench
+sys.path[:0] = {[str(Path(batch_script_bench.__file__).parent)]!r}
+import batch_script_bench
 if __name__ == "__main__":
-    print(batch_bench.opened("spawn").score(["/a", "/bc"]).content)
+    print(batch_script_bench.opened("spawn").score(["/a", "/bc"]).content)
 """
     main = code.parent / "spawn" / script
     assert main.is_file()
@@ -343,7 +343,7 @@ def test_a_partition():
 
 def test_lineage_is_not_the_scripts_affair(heart):
     travelling = HEARTS.append_column("_file", pa.array(["x"] * 3)).append_column("_row", pa.array(range(3)))
-    scorer = opened(batch_bench.SCRIPTS / "frame_changer", takes="frame", schema=HEARTS.schema)
+    scorer = opened(batch_script_bench.SCRIPTS / "frame_changer", takes="frame", schema=HEARTS.schema)
     with pytest.raises(Exception, match="busy"):
         scorer.score(travelling)
     assert scorer.score(travelling).content.columns.tolist() == ["age", "chol"]
@@ -392,5 +392,5 @@ def test_a_context_by_keyword():
 
 def test_results_are_json_where_scripts_write_json(tmp_path):
     """A script's own text passes as it is."""
-    scored = opened(batch_bench.SCRIPTS / "returns_too_many").score(['{"a": "\\u00fc"}'])
+    scored = opened(batch_script_bench.SCRIPTS / "returns_too_many").score(['{"a": "\\u00fc"}'])
     assert json.loads(rows(scored)[1]["prediction"]) == {"a": "ü"}

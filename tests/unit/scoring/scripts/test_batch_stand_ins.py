@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from batch_bench import untouched
+from batch_script_bench import untouched
 
 from penstock.scoring.compat import entry_script, model
 from penstock.scoring.scripts import stand_ins

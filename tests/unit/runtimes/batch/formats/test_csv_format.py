@@ -209,6 +209,12 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"t\.csv:3: column 'a': not UTF-8: '\\\\xff") as caught:
         everything(csv_text, path, schema=schema)
     assert "encoding" in caught.value.hint
+    windows = written(tmp_path, "w.csv", b"a\nok\n\x81\nok\n")
+    refused: list[DataError] = []
+    read = ReadOptions(encoding="cp1252")
+    found = everything(csv_text, windows, schema=schema, read=read, refused=refused)[1]
+    assert [row["a"] for row in found] == ["ok", "ok"]
+    assert [(error.line, "not cp1252" in error.message) for error in refused] == [(3, True)]
     with pytest.raises(DataError, match=r"t\.csv:1: these bytes are no text"):
         everything(csv_text, written(tmp_path, "t.csv", b"PAR1\xff\x00,\n1\n"))
     with pytest.raises(DataError, match="no such encoding: 'utf-9'"):
