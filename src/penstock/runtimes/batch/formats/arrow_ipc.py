@@ -34,7 +34,7 @@ def cuts(path: str, read: ReadOptions, *, size: int, rows: int) -> Iterator[Cut]
     whole = schemas.size_of(path)
     if whole == 0:
         return
-    if (rows == 0 and whole <= size) or not _is_file(path):
+    if (rows <= 1 and whole <= size) or not _is_file(path):
         yield Cut(0, row_ranges.WHOLE, whole, first_row=0)
         return
     counts = _counts(path)
@@ -67,6 +67,8 @@ def batches(
 ) -> Iterator[Any]:
     """As `Format.batches`. A record batch is mapped into memory or decompressed as a whole."""
     wanted = schemas.choose(schema, columns)
+    if schemas.size_of(path) == 0:
+        return
     with _opened(path) as file:
         names = list(file.schema.names)
     schemas.require(wanted.names, names, path)

@@ -90,11 +90,12 @@ def _after_quoted(data: bytes, boundaries: Boundaries, quote: bytes) -> bytes:
 
 def cuts(path: str, read: ReadOptions, *, size: int, rows: int) -> Iterator[Cut]:
     """As `Format.cuts`. Reads the whole text, unless it is one cut."""
-    text, boundaries = Text(path, read.encoding), Boundaries(read)
-    if text.size == 0:
-        return
-    header = csv_header.find(text, boundaries, read)
-    yield from records.cuts(text, boundaries, header.start, size=size, rows=rows)
+    boundaries = Boundaries(read)
+
+    def start(text: Text) -> int:
+        return csv_header.find(text, boundaries, read).start
+
+    yield from records.cuts(path, read.encoding, boundaries, start, size=size, rows=rows)
 
 
 def batches(
@@ -110,6 +111,8 @@ def batches(
     """As `Format.batches`. Columns are found by the names in the file's own header."""
     wanted = schemas.choose(schema, columns)
     reading = _Reading(path, cut, read, wanted)
+    if not reading.names:
+        return  # not a single line
     schemas.require(wanted.names, reading.names, path)
     for table in reading.tables(refuse):
         for batch in table.to_batches(max_chunksize=rows):
@@ -120,9 +123,11 @@ class _Reading:
     """One reading of one cut."""
 
     def __init__(self, path: str, cut: Cut, read: ReadOptions, wanted: Any) -> None:
-        self._read, self._cut, self._wanted = read, cut, wanted
+        self._read, self._wanted = read, wanted
         self._text, self._boundaries = Text(path, read.encoding), Boundaries(read)
-        self.names = csv_header.find(self._text, self._boundaries, read).names
+        header = csv_header.find(self._text, self._boundaries, read)
+        self.names = header.names
+        self._cut = records.placed(cut, self._text, header.start)
         self._types = {field.name: field.type for field in wanted}
 
     def tables(self, refuse: Refuse) -> Iterator[Any]:
@@ -194,34 +199,54 @@ class _Reading:
 
     def _explain(self, record: bytes, error: Exception) -> tuple[str, str, str]:
         """What is wrong with one record: its number of values, or the first value that is not of its type."""
-        import pyarrow as pa
-
         if isinstance(error, DataError):
             return error.message, "", ""
-        binary = {name: pa.binary() for name in self.names}
-        data = bytes(self._text.utf8(record))
+        if isinstance(error, UnicodeDecodeError):
+            return (
+                f"not {self._text.encoding}: {schemas.clipped(repr(record))}",
+                "",
+                "Say the file's encoding.",
+            )
         ragged: list[Any] = []
-        raw = _parsed(data, self.names, self._read, types=binary, names_wanted=(), ragged=ragged)
+        data = bytes(self._text.utf8(record))
+        self._column(data, self.names[0], None, ragged=ragged)
         if ragged:
             count = ragged[0].actual_columns
-            counted = (
+            values = (
                 f"{count} {'value' if count == 1 else 'values'} where there are {len(self.names)} columns"
             )
-            return (
-                f"{counted}: {schemas.clipped(ragged[0].text)}",
-                "",
-                "Is a quote missing, or the file cut short?",
-            )
-        for field in self._wanted:
-            try:
-                _parsed(
-                    data, self.names, self._read, types={field.name: field.type}, names_wanted=[field.name]
-                )
-            except pa.ArrowException:
-                value = raw.column(field.name)[0].as_py()
-                return _unfit(value, field.type), field.name, _hint(field.type)
-        return schemas.clipped(str(error), 200), "", ""
+            hint = "Is a quote missing, or the file cut short?"
+            return f"{values}: {schemas.clipped(ragged[0].text)}", "", hint
+        field = self._unreadable(data, error)
+        if field is None:
+            return schemas.clipped(str(error), 200), "", ""
+        value = self._column(data, field.name, None)[0].as_py()
+        return _unfit(value, field.type), field.name, _hint(field.type)
 
+    def _unreadable(self, data: bytes, error: Exception) -> Any:
+        """The column whose value cannot be read in a record. Looks first where Arrow's message points."""
+        import pyarrow as pa
+
+        told = _COLUMN.search(str(error))
+        name = self.names[int(told.group(1))] if told else ""
+        for field in sorted(self._wanted, key=lambda field: bool(field.name != name)):
+            try:
+                self._column(data, field.name, field.type)
+            except pa.ArrowException:
+                return field
+        return None
+
+    def _column(self, data: bytes, name: str, kind: Any, ragged: list[Any] | None = None) -> Any:
+        """One column of some records as `kind`; None: as the bytes that stand there."""
+        import pyarrow as pa
+
+        types = {name: pa.binary() if kind is None else kind}
+        return _parsed(data, self.names, self._read, types=types, names_wanted=[name], ragged=ragged).column(
+            0
+        )
+
+
+_COLUMN = re.compile(r"In CSV column #(\d+)")
 
 _END = b"\x1eend of cut\x1e"
 """In a row that no file holds, to see that the parser has come to its end."""

@@ -28,9 +28,12 @@ class Format(Protocol):
     def cuts(self, path: str, read: ReadOptions, *, size: int, rows: int) -> Iterator[Cut]:
         """`path` in cuts of about `size` bytes each, or, where `rows` is not 0, of a multiple of `rows` rows (the
         last may have fewer). Every row is in exactly one cut; an empty file has none. A cut may be larger
-        where the format cannot be cut (a compressed text, a row group). Where `rows` is not 0 or counting costs
-        nothing, `Cut.rows` and `Cut.first_row` are known. A file that is smaller than `size` may be one cut
-        that nobody has opened, `Cut.rows` unknown: planning reads no more than it must."""
+        where the format cannot be cut (a compressed text, a row group).
+
+        Where `rows` is not 0 or counting costs nothing, `Cut.rows` and `Cut.first_row` are known, but for two
+        cases in which all of a file is one cut ``Cut(0, -1, ...)``, its rows uncounted: it cannot be cut; or
+        it is smaller than `size` and `rows` is 0 or 1, so that nobody needs to open it. Whatever was
+        planned, each format reads that cut as all of the file."""
 
     def batches(
         self,

@@ -68,8 +68,7 @@ def _whole_lines(data: bytes) -> bytes:
 
 def cuts(path: str, read: ReadOptions, *, size: int, rows: int) -> Iterator[Cut]:
     """As `Format.cuts`. `Cut.rows` counts lines, invalid ones too, even where they are dropped."""
-    text = Text(path, read.encoding)
-    yield from records.cuts(text, _LINES, text.start, size=size, rows=rows)
+    yield from records.cuts(path, read.encoding, _LINES, lambda text: text.start, size=size, rows=rows)
 
 
 def batches(
@@ -100,7 +99,8 @@ def batches(
             refuse(fault)
 
     take = drop if read.invalid_lines == "drop" else refuse
-    for table in records.tables(text, _LINES, cut, parse, explain, refuse=take):
+    place = records.placed(cut, text, text.start)
+    for table in records.tables(text, _LINES, place, parse, explain, refuse=take):
         for batch in table.to_batches(max_chunksize=rows):
             yield batch if wanted.names else schemas.only_rows(batch.num_rows)
 

@@ -31,12 +31,12 @@ def schema(path: str, read: ReadOptions) -> Any:
 
 
 def cuts(path: str, read: ReadOptions, *, size: int, rows: int) -> Iterator[Cut]:
-    """As `Format.cuts`. Where `rows` is 0, row groups are gathered up to `size` and never split; else a cut ends
+    """As `Format.cuts`. Where `rows` is 0 or 1, row groups are gathered up to `size`, never split; else a cut ends
     at a multiple of `rows` and covers about `size` bytes, so that a row group is decoded by few cuts."""
     whole = schemas.size_of(path)
     if whole == 0:
         return
-    if rows == 0 and whole <= size:
+    if rows <= 1 and whole <= size:
         yield Cut(0, row_ranges.WHOLE, whole, rows=-1, first_row=0)
         return
     with _opened(path) as file:
@@ -65,6 +65,8 @@ def batches(
 ) -> Iterator[Any]:
     """As `Format.batches`: one row group's columns at a time are decoded, and no more than they must."""
     wanted = schemas.choose(schema, columns)
+    if schemas.size_of(path) == 0:
+        return
     with _opened(path) as file:
         found = file.schema_arrow
         schemas.require(wanted.names, found.names, path)

@@ -6,9 +6,11 @@ that is bad. Python 3.8.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Callable, Iterator, Protocol, Tuple
 
 from penstock.errors import DataError
+from penstock.runtimes.batch.formats import schemas
 from penstock.runtimes.batch.formats.interface import Refuse
 from penstock.runtimes.batch.formats.texts import Text, lines_in
 from penstock.runtimes.batch.plan import Cut
@@ -20,7 +22,7 @@ LONGEST = 256 << 20
 """Bytes of the longest record: one that is longer is a quote that is never closed."""
 
 TO_THE_END = -1
-"""`Cut.stop` where nobody has looked for the end: a text that cannot be cut."""
+"""`Cut.stop` where nobody has looked for the end: a text that is read as a whole."""
 
 Parse = Callable[[bytes], Any]
 """A ``pyarrow.Table`` of some whole records. Raises DataError or ``pyarrow.ArrowException``."""
@@ -68,32 +70,45 @@ def blocks(text: Text, records: Records, start: int, stop: int, size: int) -> It
             want = max(1, size)
 
 
-def cuts(text: Text, records: Records, start: int, *, size: int, rows: int) -> Iterator[Cut]:
-    """The text after `start` in cuts, as `Format.cuts` says."""
-    if not text.cuttable:
-        if text.size and start != TO_THE_END:
-            yield Cut(start, TO_THE_END, text.size, first_row=0)
+def cuts(
+    path: str, encoding: str, records: Records, start: Callable[[Text], int], *, size: int, rows: int
+) -> Iterator[Cut]:
+    """The text at `path` in cuts, as `Format.cuts` says. `start` finds where its records begin; it is not asked for
+    a text that is one cut, which begins at 0 whatever is there."""
+    whole = schemas.size_of(path)
+    if whole == 0:
+        return
+    text = Text(path, encoding) if rows > 1 or whole > size else None
+    if text is None or not text.cuttable:
+        yield Cut(0, TO_THE_END, whole, first_row=0)
     elif rows == 0:
-        yield from _by_size(text, records, start, size)
+        yield from _by_size(text, records, start(text), size)
     else:
-        yield from _by_rows(text, records, start, size, rows)
+        yield from _by_rows(text, records, start(text), size, rows)
+
+
+def placed(cut: Cut, text: Text, start: int) -> Cut:
+    """`cut` of a text whose records begin at `start`. Raises DataError for a text that is shorter than planned."""
+    if text.cuttable and cut.stop > text.size:
+        raise DataError(
+            f"has {text.size} bytes, where {cut.stop} were planned",
+            file=text.path,
+            hint="The file was changed while the job ran; start a new job.",
+        )
+    return dataclasses.replace(cut, start=max(cut.start, start))
 
 
 def _by_size(text: Text, records: Records, start: int, size: int) -> Iterator[Cut]:
     """Cuts that end at the first block's end after `size` bytes. The last one may be half as large again, rather
     than leave a crumb."""
-    begin, row = start, 0
-    if text.size - start <= size:
-        if start < text.size:
-            yield Cut(start, text.size, text.size - start, first_row=0)
-        return
+    begin = start
     for offset, data in blocks(text, records, start, text.size, min(BLOCK, size)):
         end = offset + len(data)
         if end - begin >= size and text.size - end > size // 2:
-            yield Cut(begin, end, end - begin, first_row=row if begin == start else -1)
+            yield Cut(begin, end, end - begin, first_row=0 if begin == start else -1)
             begin = end
     if begin < text.size:
-        yield Cut(begin, text.size, text.size - begin, first_row=row if begin == start else -1)
+        yield Cut(begin, text.size, text.size - begin, first_row=0 if begin == start else -1)
 
 
 def _by_rows(text: Text, records: Records, start: int, size: int, rows: int) -> Iterator[Cut]:
