@@ -161,6 +161,11 @@ def script(folder: Path, text: str, name: str = "score.py") -> Path:
     return path
 
 
+def finished_mini_batches(logs: Path) -> int:
+    """How many mini-batches the workers of a job have finished so far, by its log folder."""
+    return sum(file.read_text().count(" succeeded, ") for file in logs.glob("sys/node/*/*.txt"))
+
+
 def content(path: Path) -> dict[str, bytes]:
     """Every file at or under `path`, by its relative name."""
     if path.is_file():

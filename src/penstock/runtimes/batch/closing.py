@@ -1,5 +1,5 @@
-"""The end of a job: dead letters gathered, what scripts wrote themselves moved to its place, the summary. And its
-log files. Driver only.
+"""The end of a job: dead letters gathered, what scripts wrote themselves moved to its place, the summary. Driver
+only.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from penstock.bundle.batch import BatchLaunch, Output
 from penstock.errors import OutputError
 from penstock.kit import urls
 from penstock.runtimes.batch import progress
 from penstock.runtimes.batch.ledger import Ledger
-from penstock.runtimes.batch.messages import Outcome
 from penstock.runtimes.batch.sinks.interface import Published
 from penstock.runtimes.batch.tally import Tally
 
@@ -25,44 +24,6 @@ OWN_RESULTS = "own-results"
 """Where scripts write what they publish themselves (``AZUREML_BI_OUTPUT_PATH``), within the staging folder."""
 
 DEAD_LETTERS = "dead-letters.jsonl"
-
-
-class LogFiles:
-    """The job's log files under `folder`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._open: dict[str, TextIO] = {}
-
-    def worker(self, worker: str, content: Mapping[str, Any]) -> None:
-        """A line that `worker` wrote."""
-        self._file(f"worker-{worker or 'nursery'}.txt").write(
-            f"{content['level'].upper()} {content['text']}\n"
-        )
-
-    def outcome(self, worker: str, outcome: Outcome) -> None:
-        """What came of a mini-batch."""
-        took = outcome.reading_s + outcome.scoring_s + outcome.writing_s
-        line = f"mini-batch {outcome.number}: {outcome.items} items, {outcome.failed} failed, {took:.3f} s\n"
-        self._file("mini-batches.txt").write(line)
-        if outcome.error:
-            text = f"mini-batch {outcome.number}: {outcome.error}\n{outcome.traceback}\n"
-            self._file("errors.txt").write(text)
-
-    def overview(self, summary: Mapping[str, Any]) -> None:
-        """The whole in a few lines."""
-        self._file("overview.txt").write(text(summary))
-
-    def close(self) -> None:
-        """Finish all files."""
-        for file in self._open.values():
-            file.close()
-
-    def _file(self, name: str) -> TextIO:
-        if name not in self._open:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._open[name] = (self._folder / name).open("a", encoding="utf-8", buffering=1)
-        return self._open[name]
 
 
 def gather_dead_letters(ledger: Ledger, staging: str, folder: Path) -> str:

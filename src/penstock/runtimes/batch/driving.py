@@ -25,6 +25,7 @@ from penstock.runtimes.batch import (
     fingerprints,
     intake,
     leases,
+    log_tree,
     progress,
     resuming,
     seen,
@@ -58,8 +59,8 @@ class Driver:
         self._settings = launch.settings
         self._noun = "files" if launch.settings.takes == "files" else "rows"
         self._show = progress.Progress(style=launch.log_format, level=launch.log_level)
-        self._log = closing.LogFiles(self._folder / "logs")
         self._tally = Tally()
+        self._log = log_tree.LogTree(self._folder / "logs", self._tally, noun=self._noun)
         self._workers: dict[str, dict[str, Any]] = {}
         self._began = time.monotonic()
         self._done_before = 0
@@ -77,9 +78,11 @@ class Driver:
             return self._run()
         except errors.PenstockError as error:
             jobs.write_about(str(self._folder), status="failed", error=error.message)
+            self._log.failed(error, time.monotonic())
             raise
         except stopping.Stopped:
             jobs.write_about(str(self._folder), status="stopped")
+            self._log.stopped(time.monotonic())
             raise
         finally:
             self._log.close()
@@ -106,8 +109,10 @@ class Driver:
             if self._ledger.fact("publishing"):
                 # Killed on the way: part of what was staged is at its place already.
                 resuming.count(self._ledger, self._tally)
+                self._log.begin(self._ledger.planned()[0], time.monotonic())
             else:
                 resuming.look_again(self._ledger, self._staging, self._tally)
+                self._log.begin(self._ledger.planned()[0], time.monotonic())
                 self._score_all()
         finally:
             self._intake.close()
@@ -208,6 +213,7 @@ class Driver:
         why = self._tally.verdict(self._settings, self._planned, noun=self._noun)
         if why:
             raise self._lost(why)
+        self._log.tick(now)
         self._show.update(self._state())
 
     def _on_event(self, event: Event, now: float) -> None:
@@ -230,10 +236,12 @@ class Driver:
                     self._show.say(note)
             self._workers[worker] = {"items": 0, "cpu_s": 0.0, "peak_bytes": 0}
             self._show.event("worker-ready", worker=worker)
+            self._log.ready(worker, content["pid"])
             self._perform(self._leases.ready(worker, now))
         elif kind == "gone":
             self._on_gone(worker, content["how"], now)
         elif kind == "load-failed":
+            self._log.not_loaded(content["failure"])
             raise _load_failure(content["failure"])
 
     def _on_gone(self, worker: str, how: str, now: float) -> None:
@@ -244,7 +252,8 @@ class Driver:
             self._ledger.note_attempt(number, 0, worker, "worker lost", reason)
             self._show.event("worker-lost", worker=worker, mini_batch=number, how=reason)
             self._show.say(f"worker {worker} was lost at mini-batch {number}: {reason}", level="warning")
-            self._log.worker(worker, {"level": "error", "text": f"lost at mini-batch {number}: {reason}"})
+        if number >= 0 or reason:
+            self._log.lost(worker, number, reason)
         self._perform(self._leases.gone(worker, how, now))
 
     def _on_outcome(self, worker: str, outcome: Outcome, now: float) -> None:
@@ -310,6 +319,7 @@ class Driver:
                 self._give_up(action.number, action.attempt, action.why)
 
     def _send(self, action: leases.Action, batch: MiniBatch) -> None:
+        self._log.ordered(action.worker, action.number, action.attempt)
         damage = self._leases.damage(action.number)
         self._engine.order(
             action.worker,
@@ -341,6 +351,7 @@ class Driver:
         outcome = Outcome(number=number, attempt=attempt, items=items or 1, failed=items or 1, error=why)
         if self._ledger.commit(outcome):
             self._tally.add(outcome, size=self._ledger.size_of(number))
+            self._log.outcome("", outcome)
 
     # Around it
 
@@ -405,8 +416,9 @@ class Driver:
             self._launch, self._ledger, self._tally, published, self._workers, time.monotonic() - self._began
         )
         jobs.write_about(str(self._folder), **{**summary, "status": "done"})
-        self._log.overview(summary)
-        self._show.finish(summary, closing.text(summary))
+        told = closing.text(summary)
+        self._log.published(told, time.monotonic())
+        self._show.finish(summary, told)
 
     def _lost(self, why: str) -> errors.JobError:
         closing.gather_dead_letters(self._ledger, self._staging, self._folder)
