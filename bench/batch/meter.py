@@ -84,7 +84,13 @@ def run(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    ended = _watch(process.pid, tree, until=start + timeout_s, weigh=weigh)
+    try:
+        ended = _watch(process.pid, tree, until=start + timeout_s, weigh=weigh)
+    except BaseException:
+        # Somebody stops the harness; the command goes with it.
+        tree.kill()
+        _reap(process, tree)
+        raise
     wall_s = time.perf_counter() - start
     harness_cpu_s = time.process_time() - own_before
     if not ended:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench.batch import meter, subjects
@@ -78,10 +78,9 @@ def run(
     *,
     repeats: int,
     patience: int = 2,
-) -> list[Round]:
-    """`repeats` rounds; a disturbed one is repeated, up to `patience` times as many in all. A subject that fails
+) -> Iterator[Round]:
+    """`repeats` rounds, each as soon as it is over; a disturbed one is repeated, up to `patience` times as many in all. A subject that fails
     is left out from then on, its reason in `failures`."""
-    rounds: list[Round] = []
     steady = attempts = 0
     racing = list(names)
     while racing and steady < repeats and attempts < patience * repeats:
@@ -101,16 +100,13 @@ def run(
             speeds.append(_speeds())
         steadiness = min(min(core) / max(core) for core in zip(*speeds, strict=True))
         steady += steadiness >= STEADY
-        rounds.append(
-            Round(
-                bench=bench,
-                workload=workload.name,
-                rows=workload.rows,
-                steadiness=steadiness,
-                runs=runs,
-            )
+        yield Round(
+            bench=bench,
+            workload=workload.name,
+            rows=workload.rows,
+            steadiness=steadiness,
+            runs=runs,
         )
-    return rounds
 
 
 def _speeds() -> list[float]:
