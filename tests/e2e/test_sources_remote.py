@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from penstock.runtimes.batch.plan import SourceFile
 from penstock.runtimes.batch.sources import registry
 from penstock.runtimes.batch.sources.interface import Source
 from support import azurite as azurite_support
-from support import object_store
+from support import breaking, object_store
 from support.http_files import Site
 
 pytestmark = pytest.mark.slow
@@ -201,17 +202,51 @@ def test_what_is_not_there_names_its_neighbour(place: Place) -> None:
         names(place, "folder")
 
 
-def test_wrong_credentials_are_said_and_never_shown(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+def test_wrong_credentials_are_said_and_never_shown(
+    azurite: azurite_support.Container, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Of Azure alone: moto lets everybody in.
     caplog.set_level(logging.DEBUG, "penstock")
-    place.put("a.csv", b"x")
-    if place.url.startswith("s3"):
-        pytest.skip("moto lets everybody in")
-    wrong = {"connection_string": place.storage["connection_string"].replace("Eby8", "Abc9")}
-    [source] = opened(f"{place.url}/a.csv", storage=wrong)
+    azurite.put("a.csv", b"x")
+    wrong = {"connection_string": azurite.connection_string.replace("Eby8", "Abc9")}
+    [source] = opened(f"{azurite.url}/a.csv", storage=wrong)
     with pytest.raises(DataError, match="no access to") as caught:
         listed(source)
     said = f"{caught.value} {caught.value.hint} {caplog.text}"
     assert "vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50" not in said
+
+
+@pytest.mark.parametrize("cuts", [1, 6])
+def test_connections_that_break_are_taken_up_where_they_broke(
+    cuts: int, place: Place, tmp_path: Path
+) -> None:
+    content = random.Random(4).randbytes(9_000_000)
+    place.put("in/large.csv", content)
+    direct = place.storage.get("endpoint_url") or place.storage["connection_string"]
+    port = re.findall(r"127\.0\.0\.1:(\d+)", direct)[0]
+    with breaking.breaking(int(port), cuts=cuts, after=1_300_000) as way:
+        storage = {name: text.replace(f":{port}", f":{way.port}") for name, text in place.storage.items()}
+        [source] = opened(f"{place.url}/in", storage=storage)
+        [file] = source.files()
+        source.fetch(file, str(tmp_path / "here"))
+        source.close()
+        assert way.cut == cuts
+    assert (tmp_path / "here").read_bytes() == content
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_connection_that_always_breaks_is_given_up(place: Place, tmp_path: Path) -> None:
+    place.put("in/large.csv", bytes(9_000_000))
+    direct = place.storage.get("endpoint_url") or place.storage["connection_string"]
+    port = re.findall(r"127\.0\.0\.1:(\d+)", direct)[0]
+    with breaking.breaking(int(port), cuts=1000, after=100_000) as way:
+        storage = {name: text.replace(f":{port}", f":{way.port}") for name, text in place.storage.items()}
+        [source] = opened(f"{place.url}/in", storage=storage)
+        [file] = source.files()
+        with pytest.raises(DataError, match=r"in/large\.csv cannot be reached"):
+            source.fetch(file, str(tmp_path / "here"))
+        source.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_credentials_of_the_environment(s3: object_store.Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

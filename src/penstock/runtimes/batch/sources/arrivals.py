@@ -55,17 +55,19 @@ def persistently(
     attempts: int = 5,
     first_pause_s: float = 0.5,
     sleep: Callable[[float], None] = time.sleep,
+    progress: Callable[[], int] = lambda: 0,
 ) -> T:
-    """What `action` returns. It is repeated, at most `attempts` times in all, after errors that are temporary;
-    pauses double from `first_pause_s`, each with up to as much again by chance, so that many that failed
-    together do not come back together."""
-    pause = first_pause_s
-    for _ in range(attempts - 1):
+    """What `action` returns. It is repeated after errors that are temporary, until `attempts` in a row have failed
+    without `progress` (a number that grows) having grown. Pauses double from `first_pause_s`, each with up to as
+    much again by chance, so that many that failed together do not come back together."""
+    failed, reached = 0, progress()
+    while True:
         try:
             return action()
         except Exception as error:
-            if not is_temporary(error):
+            now = progress()
+            failed = 1 if now > reached else failed + 1
+            reached = max(now, reached)
+            if failed >= attempts or not is_temporary(error):
                 raise
-        sleep(pause * (1 + random.random()))  # noqa: S311
-        pause *= 2
-    return action()
+        sleep(first_pause_s * 2 ** (failed - 1) * (1 + random.random()))  # noqa: S311

@@ -96,7 +96,10 @@ class RemoteSource:
                             raise FileNotFoundError(key) from None
                         raise
 
-            self._asking(file.uri, lambda: self._repeating(read))
+            def megabytes() -> int:
+                return Path(temporary).stat().st_size // stores.CHUNK
+
+            self._asking(file.uri, lambda: self._repeating(read, progress=megabytes))
             if Path(temporary).stat().st_size != file.size:
                 raise arrivals.changed(file.uri)
 
@@ -178,8 +181,12 @@ class RemoteSource:
     def _shown(self, key: str) -> str:
         return self._root + key
 
-    def _repeating(self, action: Callable[[], T], attempts: int = 5) -> T:
-        return arrivals.persistently(action, stores.is_temporary, attempts=attempts, sleep=self._sleep)
+    def _repeating(
+        self, action: Callable[[], T], attempts: int = 5, progress: Callable[[], int] = lambda: 0
+    ) -> T:
+        return arrivals.persistently(
+            action, stores.is_temporary, attempts=attempts, sleep=self._sleep, progress=progress
+        )
 
     def _asking(self, where: str, action: Callable[[], T]) -> T:
         """What `action` returns; what its library raises is a DataError about `where`."""

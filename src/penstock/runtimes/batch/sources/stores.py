@@ -13,8 +13,8 @@ from typing import BinaryIO, Protocol
 from penstock.errors import DataError
 from penstock.runtimes.batch.sources import addresses
 
-CHUNK = 4 << 20
-"""Bytes of one read."""
+CHUNK = 1 << 20
+"""Bytes of one read, and so what a connection must bring before it breaks to have been of use."""
 
 
 @dataclass(frozen=True)
