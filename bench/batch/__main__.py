@@ -86,16 +86,17 @@ def _race(
     for model in models or options.models:
         for rows in sizes:
             workload = workloads.prepare(model, rows)
-            figures.rounds.rounds.extend(
-                rounds.run(
-                    bench,
-                    workload,
-                    names,
-                    figures.failures,
-                    repeats=repeats or options.rounds,
-                    patience=1 if options.quick else 2,
-                )
+            patience = 1 if options.quick else 2
+            found = rounds.run(
+                bench,
+                workload,
+                names,
+                figures.failures,
+                repeats=repeats or options.rounds,
+                patience=patience,
             )
+            for one in found:
+                figures.rounds.rounds.append(one)
 
 
 def _engines(options: argparse.Namespace, figures: Figures) -> None:

@@ -79,8 +79,8 @@ def run(
     repeats: int,
     patience: int = 2,
 ) -> Iterator[Round]:
-    """`repeats` rounds, each as soon as it is over; a disturbed one is repeated, up to `patience` times as many in all. A subject that fails
-    is left out from then on, its reason in `failures`."""
+    """`repeats` rounds, each as soon as it is over; a disturbed one is repeated, up to `patience` times as many
+    in all. A subject that fails is left out from then on, its reason in `failures`."""
     steady = attempts = 0
     racing = list(names)
     while racing and steady < repeats and attempts < patience * repeats:
