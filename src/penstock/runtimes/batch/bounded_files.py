@@ -22,13 +22,12 @@ OPEN_FILES = 100
 
 
 class _File:
-    """An open file, its size so far, and whether something was written since it was last flushed."""
+    """An open file and its size so far, what is not flushed yet included."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.file: BinaryIO = path.open("ab")
         self.size = self.file.tell()
-        self.is_dirty = False
 
 
 class BoundedFiles:
@@ -48,6 +47,7 @@ class BoundedFiles:
         self._most = open_files
         self._open: OrderedDict[str, _File] = OrderedDict()
         self._full: set[str] = set()
+        self._dirty: set[str] = set()
         self.trouble = ""
         """Why something could not be written, the first time; empty: all is there."""
 
@@ -68,7 +68,7 @@ class BoundedFiles:
             return
         file.size += len(data)
         self._left -= len(data)
-        file.is_dirty = True
+        self._dirty.add(name)
 
     def has(self, name: str) -> bool:
         """Whether something stands in the file of this name, from this run or an earlier one."""
@@ -79,13 +79,12 @@ class BoundedFiles:
 
     def flush(self) -> None:
         """Let others see what was written."""
-        for name, file in list(self._open.items()):
-            if file.is_dirty:
-                file.is_dirty = False
-                try:
-                    file.file.flush()
-                except OSError as error:
-                    self._give_up(name, error)
+        dirty, self._dirty = self._dirty, set()
+        for name in dirty & self._open.keys():
+            try:
+                self._open[name].file.flush()
+            except OSError as error:
+                self._give_up(name, error)
 
     def close(self) -> None:
         """Close all files; what is written later opens them again."""

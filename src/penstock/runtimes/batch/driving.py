@@ -417,7 +417,7 @@ class Driver:
         )
         jobs.write_about(str(self._folder), **{**summary, "status": "done"})
         told = closing.text(summary)
-        self._log.published(told, time.monotonic())
+        self._log.published(summary, told, time.monotonic())
         self._show.finish(summary, told)
 
     def _lost(self, why: str) -> errors.JobError:

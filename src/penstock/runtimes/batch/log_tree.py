@@ -2,13 +2,13 @@
 for every job, so that whoever knows where to look there knows where to look here. Its `readme.txt` says what is
 where.
 
-The driver writes all of it: workers, wherever they run, only tell. What is told in a turn of the driver's loop is
-written in one go at its end. Driver only.
+The driver writes all of it: workers, wherever they run, only tell. Driver only.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import socket
@@ -21,6 +21,9 @@ from penstock.errors import PenstockError
 from penstock.runtimes.batch import bounded_files, perf_log, progress
 from penstock.runtimes.batch.messages import Outcome
 from penstock.runtimes.batch.tally import Tally
+
+FLUSH_S = 0.2
+"""Seconds after which what was told reaches the files."""
 
 OVERVIEW_S = 10.0
 """Seconds between two versions of the overview."""
@@ -98,7 +101,7 @@ class LogTree:
         self._last: dict[str, str] = {}
         self._planned = 0
         self._items_before = 0
-        self._began = self._next = 0.0
+        self._began = self._next = self._next_flush = 0.0
         self._result = "running"
         self._is_begun = False
 
@@ -190,16 +193,25 @@ class LogTree:
     # The course and the end
 
     def tick(self, now: float) -> None:
-        """End of a turn: what was told reaches the files, the overview and the perf log where it is time."""
+        """Time has passed: where it is time, what was told reaches the files, the overview is rewritten and the perf
+        log takes a look."""
+        if now < self._next_flush:
+            return
+        self._next_flush = now + FLUSH_S
         self._told.flush()
         self._files.flush()
         if now >= self._next:
             self._overview(now)
             self._perf.tick(now, self._pids)
 
-    def published(self, text: str, now: float) -> None:
-        """The job is done; `text` is its summary. Says nothing of one that was done before."""
+    def published(self, summary: Mapping[str, Any], text: str, now: float) -> None:
+        """The job is done; `summary` and `text` are those of `closing`. One that was done before is not
+        logged again."""
         if self._is_begun:
+            self.decided(
+                f"published: {summary['rows']:,} rows, {summary['output_files']:,} files, "
+                f"{summary['output_bytes']:,} bytes: {summary['output']}"
+            )
             self.decided("verdict: done")
             self._end(f"done\n\n{text}", now)
 
@@ -295,7 +307,12 @@ def this_node() -> str:
 
 
 def _stamp(seconds: float) -> str:
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(seconds % 1 * 1000):03}Z"
+    return f"{_second(int(seconds))}.{int(seconds % 1 * 1000):03}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _one_line(text: str) -> str:
