@@ -37,7 +37,7 @@ def schema(path: str, read: ReadOptions) -> Any:
 
     found = [pa.schema([pa.field(name, pa.null()) for name in header.names])]
     for sample in inference.samples(text, boundaries, header.start, align):
-        data = boundaries.without_comments(bytes(text.utf8(sample)))
+        data = boundaries.without_comments(text.guessed_utf8(sample))
         found.append(_guessed(data, header.names, read))
     guess = schemas.unify(((path, one) for one in found), text=True)
     return pa.schema([pa.field(field.name, said.get(field.name, field.type)) for field in guess])
@@ -115,8 +115,10 @@ def batches(
         return  # not a single line
     schemas.require(wanted.names, reading.names, path)
     for table in reading.tables(refuse):
-        for batch in table.to_batches(max_chunksize=rows):
-            yield _with_nulls(batch, wanted)
+        for batch in table.to_batches():
+            made = _with_nulls(batch, wanted)  # before it is cut: pyarrow 14 spoils cut ones here
+            for begin in range(0, made.num_rows, rows):
+                yield made.slice(begin, rows)
 
 
 class _Reading:

@@ -53,7 +53,7 @@ def schema(path: str, read: ReadOptions) -> Any:
     said = {name: column_kinds.type_of(kind, column=name) for name, kind in read.column_types.items()}
     found = []
     for sample in inference.samples(text, _LINES, text.start, _whole_lines):
-        found.extend(json_types.inferred(bytes(text.utf8(sample)), _LINES))
+        found.extend(json_types.inferred(text.guessed_utf8(sample), _LINES))
     guess = schemas.unify(((path, one) for one in found), text=True)
     fields = [pa.field(field.name, said.pop(field.name, field.type)) for field in guess]
     if text.size:

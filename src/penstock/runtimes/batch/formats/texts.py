@@ -62,6 +62,10 @@ class Text:
         """`data` as UTF-8, which is not checked where the text says that it is. Raises UnicodeDecodeError."""
         return bytes(data).decode(self.encoding).encode() if self._one_byte else data
 
+    def guessed_utf8(self, data: bytes) -> bytes:
+        """`data` as UTF-8 for a look at its types: what cannot be decoded is replaced, for reading it will say so."""
+        return data.decode(self.encoding, "replace").encode() if self._one_byte else data
+
     @contextlib.contextmanager
     def opened(self) -> Iterator[Reader]:
         """A reader of the text."""

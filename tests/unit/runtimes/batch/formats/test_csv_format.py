@@ -212,7 +212,7 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     windows = written(tmp_path, "w.csv", b"a\nok\n\x81\nok\n")
     refused: list[DataError] = []
     read = ReadOptions(encoding="cp1252")
-    found = everything(csv_text, windows, schema=schema, read=read, refused=refused)[1]
+    found = everything(csv_text, windows, read=read, refused=refused)[1]
     assert [row["a"] for row in found] == ["ok", "ok"]
     assert [(error.line, "not cp1252" in error.message) for error in refused] == [(3, True)]
     with pytest.raises(DataError, match=r"t\.csv:1: these bytes are no text"):
