@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from penstock import errors
 from penstock.assembly import batches
@@ -49,7 +50,7 @@ Examples:
 @click.argument("program_arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGS]")
 @score_options.with_options
 def score(**given: Any) -> None:
-    """Score data with THING in the background of nothing: in parallel, in mini-batches, every row once.
+    """Score files, folders, tables or queries with THING: in parallel, in mini-batches, every row once.
 
     THING is a model file, an MLflow model folder, or an Azure ML batch deployment YAML. A batch scoring script
     is given with --script, with or without a model. Whatever dies, a job can be resumed, and its output is the
@@ -79,11 +80,16 @@ def begun(given: Mapping[str, Any], environ: Mapping[str, str]) -> BatchLaunch:
 
 def resumed(given: Mapping[str, Any], environ: Mapping[str, str]) -> BatchLaunch:
     """The launch of a job that was begun before, with what may be said anew: how, not what."""
-    for name in ("thing", "inputs", "output", "script", "model"):
-        if given[name]:
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name not in SAID_ANEW and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            said = (
+                parameter.opts[0] if isinstance(parameter, click.Option) else name.upper().replace("_", " ")
+            )
             raise errors.UsageError(
-                "--resume goes on with what the job was begun with; nothing else can be said of it",
-                hint=f"penstock score --resume {given['resume']}",
+                f"--resume goes on with what the job was begun with; {said} cannot be said anew",
+                hint=f"penstock score --resume {given['resume']}, or a new job",
             )
     launch = jobs.read_launch(jobs.find(given["resume"], environ))
     settings = {name: value for name, value in settings_of(given).items() if name in RESUMABLE}
@@ -92,8 +98,18 @@ def resumed(given: Mapping[str, Any], environ: Mapping[str, str]) -> BatchLaunch
     )
 
 
-RESUMABLE = ("workers", "memory_limit_mb", "start_timeout_s", "preload", "max_retries")
-"""Settings that a resumed job may change: none of them decides about what is written."""
+RESUMABLE = (
+    "workers", "memory_limit_mb", "start_timeout_s", "preload", "max_retries", "timeout_s", "error_threshold",
+    "mini_batch_error_threshold", "allowed_failed_percent",
+)  # fmt: skip
+"""Settings that a resumed job may change: none of them decides about a row that is scored."""
+
+SAID_ANEW = frozenset((
+    "resume", "workers", "memory_limit", "start_timeout", "preload", "max_retries", "timeout", "error_threshold",
+    "mini_batch_error_threshold", "allowed_failed_percent", "engine", "address", "engine_option", "force", "report",
+    "log_level",
+))  # fmt: skip
+"""Options that may stand beside ``--resume``, by their parameters' names."""
 
 
 def asked(given: Mapping[str, Any], arguments: tuple[str, ...]) -> batches.Asked:

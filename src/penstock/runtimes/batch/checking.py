@@ -72,8 +72,8 @@ def _text(about: dict[str, Any]) -> str:
     lines.append(f"  on {about['python']}")
     lines.append("")
     lines.append(
-        f"    input    {about['files']:,} files, {progress.size(about['bytes'])}, in {about['mini_batches']:,} "
-        f"mini-batches: {', '.join(about['inputs'])}"
+        f"    input    {progress.counted(about['files'], 'file')}, {progress.size(about['bytes'])}, in "
+        f"{progress.counted(about['mini_batches'], 'mini-batch')}: {', '.join(about['inputs'])}"
     )
     columns = [f"{name} {kind}" for name, kind in about["columns"].items()]
     if columns:

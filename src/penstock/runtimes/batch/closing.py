@@ -103,10 +103,12 @@ def summary(
     per_worker = [
         {"worker": name, **about, "cpu_s": round(about["cpu_s"], 3)} for name, about in workers.items()
     ]
+    in_this_run = sum(about["items"] for about in workers.values())
     return {
         "job": launch.job,
         "noun": "files" if launch.settings.takes == "files" else "rows",
         "items": tally.items,
+        "items_in_this_run": in_this_run,
         "failed": tally.failed,
         "successes": tally.successes,
         "mini_batches": tally.mini_batches,
@@ -114,7 +116,7 @@ def summary(
         "left_out": ledger.fact("left_out", 0),
         "rows": published.rows,
         "seconds": round(seconds, 3),
-        "per_second": round(tally.items / max(seconds, 1e-6), 1),
+        "per_second": round(in_this_run / max(seconds, 1e-6), 1),
         "planning_s": round(ledger.fact("planning_s", 0.0), 3),
         "ledger_s": round(ledger.seconds, 3),
         "publish_s": round(ledger.fact("publish_s", 0.0), 3),
@@ -135,26 +137,27 @@ def summary(
 
 def text(summary: Mapping[str, Any]) -> str:
     """`summary` for people."""
-    noun, seconds = summary["noun"], summary["seconds"]
+    noun = summary["noun"]
     rate = progress.number(summary["per_second"])
-    took = progress.duration(seconds)
-    lines = [f"  {summary['items']:,} {noun} in {took}, {rate} {noun}/s, {summary['failed']:,} failed"]
+    what = progress.counted(summary["items"], noun[:-1])
+    if summary["items_in_this_run"] != summary["items"]:
+        what += f", {summary['items_in_this_run']:,} of them in this run,"
+    took = progress.duration(summary["seconds"])
+    lines = [f"  {what} in {took}, {rate} {noun}/s, {summary['failed']:,} failed"]
     workers = summary["workers"]
     if workers:
         cpu = " + ".join(f"{about['cpu_s']:.1f}" for about in workers[:8])
         peak = max(about["peak_bytes"] for about in workers)
-        plural = "" if len(workers) == 1 else "s"
-        lines.append(
-            f"  {len(workers)} worker{plural}: {cpu} s of CPU, {progress.size(peak)} of memory at most"
-        )
+        counted = progress.counted(len(workers), "worker")
+        lines.append(f"  {counted}: {cpu} s of CPU, {progress.size(peak)} of memory at most")
     if summary["left_out"]:
-        lines.append(f"  {summary['left_out']:,} files were scored before and left out")
+        lines.append(f"  {progress.counted(summary['left_out'], 'file')} scored before, and left out")
     lines.append("")
-    files = summary["output_files"]
-    extent = [f"{summary['rows']:,} rows"]
-    if files:
-        extent.append(f"{files:,} file{'' if files == 1 else 's'}, {progress.size(summary['output_bytes'])}")
-    lines.append(f"    results  {summary['output']}  ({', '.join(extent)})")
+    extent = progress.counted(summary["rows"], "row")
+    if summary["output_files"]:
+        files = progress.counted(summary["output_files"], "file")
+        extent += f", {files}, {progress.size(summary['output_bytes'])}"
+    lines.append(f"    results  {summary['output']}  ({extent})")
     if summary["note"]:
         lines.append(f"             {summary['note']}")
     if summary["dead_letters"]:

@@ -105,21 +105,29 @@ def _bar(state: Mapping[str, Any], width: int) -> str:
     room = max(min(30, width - len(facts) - 6), 0)
     full = int(state["share"] * room * 8)
     blocks = "█" * (full // 8) + (" ▏▎▍▌▋▊▉"[full % 8] if full % 8 else "")
-    return f"  {blocks:<{room}}  {facts}"[: max(width - 1, 20)]
+    return f"  {blocks:·<{room}}  {facts}"[: max(width - 1, 20)]
 
 
 def _facts(state: Mapping[str, Any]) -> list[str]:
+    if not state["workers"] and not state["items"]:
+        return ["waiting for the first worker to load"]
     facts = [
         f"{state['share']:.0%}",
         f"{number(state['items'])} {state['noun']}",
         f"{number(state['rate'])}/s",
         size(state["size"]),
         f"{number(state['failed'])} failed",
-        f"{state['workers']} worker{'' if state['workers'] == 1 else 's'}",
+        counted(state["workers"], "worker"),
     ]
     if state["left_s"] is not None:
         facts.append(f"{duration(state['left_s'])} left")
     return facts
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 file``, ``2,000 files``; `noun` as it is for one."""
+    ending = "" if count == 1 else "es" if noun.endswith("ch") else "s"
+    return f"{count:,} {noun}{ending}"
 
 
 def number(value: float) -> str:
