@@ -24,19 +24,19 @@ def init():
     print("loading")
 
 
-def run(frame):
-    first = int(frame["id"].iloc[0])
-    print(f"rows from {first}")
+def run(paths):
+    first = int(open(paths[0]).read())
+    print(f"file {first}")
     print(f"careful at {first}", file=sys.stderr)
     logging.getLogger("mine").warning("warned at %d", first)
     EntryScript().logger.info("entry at %d", first)
     if first == 20:
         os.write(1, b"past Python\\n")
-        raise ValueError(f"no rows from {first}")
+        raise ValueError(f"no {first}")
     if first == 40 and not os.path.exists("MARK"):
         open("MARK", "w").close()
         os._exit(9)
-    return frame["id"].tolist()
+    return [first]
 """
 
 
@@ -49,10 +49,12 @@ def jobs(tmp_path: Path) -> Iterator[batch_jobs.Jobs]:
 
 def start(tmp_path: Path) -> list[object]:
     batch_jobs.script(tmp_path, SCRIPT.replace("MARK", str(tmp_path / "mark")))
-    batch_jobs.parquet(tmp_path, [100])
+    (tmp_path / "data").mkdir()
+    for number in range(0, 100, 20):
+        (tmp_path / "data" / f"{number:02}.txt").write_text(str(number))
     return [
-        "--script", "code/score.py", "-i", "data", "--mini-batch-size", "20", "--output", "out.csv",
-        "--workers", 2, "--job", "logged", "--max-retries", 1,
+        "--script", "code/score.py", "-i", "data", "--mini-batch-size", 1, "--output", "out.csv",
+        "--workers", 2, "--job", "logged", "--max-retries", 1, "--on-error", "fail",
     ]  # fmt: skip
 
 
@@ -65,7 +67,7 @@ def texts(logs: Path, pattern: str) -> str:
 
 def test_every_file_is_there_and_says_what_it_should(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
     done = jobs.run(*start(tmp_path), "--error-threshold", "-1")
-    assert done.summary["failed"] == 20
+    assert done.summary["failed"] == 1
     logs = tmp_path / "jobs" / "logged" / "logs"
 
     overview = (logs / "job_progress_overview.txt").read_text()
@@ -79,18 +81,19 @@ def test_every_file_is_there_and_says_what_it_should(jobs: batch_jobs.Jobs, tmp_
         assert said in master, master
 
     assert batch_jobs.finished_mini_batches(logs) == 5
-    assert "20 rows, 0 succeeded, 20 failed" in texts(logs, "sys/node/*/process*.txt")
+    assert "1 files, 0 succeeded, 1 failed" in texts(logs, "sys/node/*/process*.txt")
 
     errors = (logs / "user/error.txt").read_text()
-    assert errors.count("ValueError: no rows from 20") == errors.count("Traceback") > 0
+    assert "ValueError: no 20" in errors
+    assert errors.count("Traceback") == 1
     assert errors.count("--- ") == 1, "once for each mini-batch that failed"
     assert "Traceback" in texts(logs, "user/error/*/process*.txt")
 
     printed = texts(logs, "user/stdout/*/process*.stdout.txt")
-    assert all(f"\nrows from {first}\n" in printed for first in range(0, 100, 20))
+    assert all(f"\nfile {first}\n" in printed for first in range(0, 100, 20))
     assert "loading\n" in printed
     assert "past Python\n" in printed
-    assert "mini-batch 1\nrows from 20\n" in printed
+    assert "mini-batch 1\nfile 20\n" in printed
     assert "careful at 60\n" in texts(logs, "user/stderr/*/process*.stderr.txt")
     logged = texts(logs, "user/entry_script_log/*/process*.log.txt")
     assert "|WARNING|mine|mini-batch 3|warned at 60\n" in logged
@@ -117,7 +120,7 @@ def test_a_job_that_fails_says_where_to_begin(jobs: batch_jobs.Jobs, tmp_path: P
 def test_a_script_that_cannot_be_loaded_has_its_traceback(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
     arguments = start(tmp_path)
     batch_jobs.script(
-        tmp_path, "def init():\n    raise KeyError('nothing here')\n\n\ndef run(frame):\n    pass\n"
+        tmp_path, "def init():\n    raise KeyError('nothing here')\n\n\ndef run(paths):\n    pass\n"
     )
     jobs.run(*arguments, code=3)
     errors = (tmp_path / "jobs" / "logged" / "logs" / "user/error.txt").read_text()

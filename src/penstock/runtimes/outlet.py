@@ -152,3 +152,4 @@ def install(channel: channels.Channel, *, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [Handler(outlet)]
     root.setLevel(level.upper())
+    context.log_handler = lambda: Handler(outlet)

@@ -193,8 +193,8 @@ class LogTree:
     # The course and the end
 
     def tick(self, now: float) -> None:
-        """Time has passed: where it is time, what was told reaches the files, the overview is rewritten and the perf
-        log takes a look."""
+        """Time has passed: where it is time, what was told reaches the files, the overview is rewritten, and the
+        perf log takes a look."""
         if now < self._next_flush:
             return
         self._next_flush = now + FLUSH_S

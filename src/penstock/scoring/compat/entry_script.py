@@ -13,6 +13,8 @@ import sys
 import time
 from typing import Any
 
+from penstock.kit import context
+
 LOGS = "PENSTOCK_ENTRY_SCRIPT_LOGS"
 """Variable that names the folder for a script's own logs; unset: a folder under the working directory."""
 
@@ -43,7 +45,8 @@ class EntryScript(metaclass=_Single):
 
     @property
     def logger(self) -> logging.Logger:
-        """Goes to standard error, which is the worker's log, and where `LOGS` names a folder to a file there."""
+        """Goes where the worker's log records go, outside a worker to standard error; where `LOGS` names a folder,
+        also to a file there."""
         if self._logger is None:
             self._logger = self._configured()
         return self._logger
@@ -84,7 +87,7 @@ class EntryScript(metaclass=_Single):
         logger.setLevel(self.logging_level)
         # The script's own logging.basicConfig must neither hide nor double what is logged here.
         logger.propagate = False
-        handlers: list[logging.Handler] = [_ToStandardError()]
+        handlers: list[logging.Handler] = [] if context.log_handler else [_ToStandardError()]
         if os.environ.get(LOGS, ""):
             os.makedirs(self.log_dir, exist_ok=True)
             path = os.path.join(self.log_dir, f"{self.agent_name}.log.txt")
@@ -94,6 +97,9 @@ class EntryScript(metaclass=_Single):
         for handler in handlers:
             handler.setFormatter(formatter)
             logger.addHandler(handler)
+        if context.log_handler:
+            # Unformatted: a record tells its time, level and logger itself.
+            logger.addHandler(context.log_handler())
         return logger
 
 
