@@ -18,7 +18,7 @@ from support.servers import PENSTOCK
 from support.waiting import until
 
 pytest.importorskip("ray", reason="the extra 'ray' is not installed")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 FILES = 12
 
@@ -39,6 +39,8 @@ def run(paths):
             with open(os.path.join(GATE, "begun-%d" % os.getpid()), "a") as file:
                 file.write("%d\\n" % number)
             while number > 3 and not os.path.exists(os.path.join(GATE, "open")):
+                time.sleep(0.01)
+            while os.path.exists(os.path.join(GATE, "hold-%d" % number)):
                 time.sleep(0.01)
         with open(path) as file:
             results.append("%d %s" % (number, file.read()))
@@ -115,7 +117,7 @@ class Place:
             assert job.poll() is None, f"the job has ended:\n{job.communicate()[0]}"
             return self.is_held(workers)
 
-        until(held, what)
+        until(held, what, 120)
 
     def open(self) -> None:
         """Let all through."""
@@ -268,3 +270,32 @@ def test_the_head_is_lost_and_the_job_can_be_resumed(tmp_path: Path) -> None:
         about = json.loads((place.folder / "jobs" / "ray" / "job.json").read_text())
         assert about["status"] == "failed"
         assert not (place.folder / "ray.csv").exists()
+
+
+def test_a_cluster_grows_for_a_job_and_lets_its_nodes_go_before_the_last_is_done(tmp_path: Path) -> None:
+    options = ("--min", "0", "--max", "2", "--idle-timeout", "1", "--interval", "1")
+    nodes = tmp_path / "nodes"
+
+    def count() -> int:
+        return len(list((nodes / "nodes").glob("*.json")))
+
+    with (
+        ray_cluster.growing(nodes, *options) as (address, variables, head),
+        a_place(tmp_path, variables) as place,
+    ):
+        assert count() == 0
+        job = place.score("ray", "--engine", "ray", "--address", address, "--workers", "2")
+        place.wait_held(job, 2)
+        assert count() == 2
+        # All but one are let through: its node is still busy, the other one goes.
+        last = next(iter(place.begun().values()))[-1]
+        (place.gate / f"hold-{last}").touch()
+        place.open()
+        until(lambda: count() == 1, "the idle node to go while the job goes on")
+        assert job.poll() is None
+        (place.gate / f"hold-{last}").unlink()
+        finished(job)
+        until(lambda: count() == 0, "the last node to go")
+        head.terminate()
+        assert head.wait(30) == 0
+        assert (place.folder / "ray.csv").read_bytes() == place.expected()

@@ -1,13 +1,10 @@
-"""Ray on one's own hardware: nodes come with the work and go when they are idle."""
+"""Ray nodes as processes: started, found again, ended, lost. A whole cluster that grows and shrinks is in
+`test_engine_ray`."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -15,55 +12,11 @@ import pytest
 
 from penstock.errors import JobError
 from penstock.runtimes.batch.engines import ray_head, ray_node_processes
-from support import ray_cluster
 from support.waiting import until
 
 pytest.importorskip("ray", reason="the extra 'ray' is not installed")
 
 HERE = ray_node_processes.Host(name="here", reach=("sh", "-c"), nodes=2)
-
-WORK = """
-import ray, sys
-
-ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
-print("nodes", sum(node["Alive"] for node in ray.nodes()) - 1, flush=True)
-
-
-@ray.remote(num_cpus=1)
-class Somewhere:
-    def node(self):
-        return ray.get_runtime_context().get_node_id()
-
-
-held = [Somewhere.remote() for _ in range(2)]
-print("nodes", len(set(ray.get([one.node.remote() for one in held]))), flush=True)
-sys.stdin.readline()
-"""
-
-
-@pytest.mark.slow
-def test_a_cluster_grows_from_nothing_and_shrinks_to_nothing(tmp_path: Path) -> None:
-    options = ("--min", "0", "--max", "2", "--idle-timeout", "2", "--interval", "1")
-    with ray_cluster.growing(tmp_path, *options) as (address, variables, head):
-        work = subprocess.Popen(
-            [sys.executable, "-c", WORK, address],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **variables},
-        )
-        assert work.stdout is not None
-        counted: list[str] = []
-        while len(counted) < 2:
-            line = work.stdout.readline()
-            assert line, f"the work ended with {work.wait(5)}"
-            counted += [line.split()[1]] if line.startswith("nodes") else []
-        assert counted == ["0", "2"]
-        assert len(list((tmp_path / "nodes").glob("*.json"))) == 2
-        work.communicate("\n", timeout=30)
-        until(lambda: not list((tmp_path / "nodes").glob("*.json")), "idle nodes to end", 60)
-        head.send_signal(signal.SIGTERM)
-        assert head.wait(30) == 0
 
 
 def _nodes(folder: Path) -> ray_node_processes.NodeProcesses:

@@ -29,7 +29,7 @@ from typing import Any
 from penstock.bundle.batch import BatchLaunch
 from penstock.bundle.requirements import Requirements
 from penstock.errors import JobError
-from penstock.kit import frames
+from penstock.kit import frames, processes
 from penstock.runtimes import children
 from penstock.runtimes.batch import messages
 from penstock.runtimes.batch.engines import ray_link, ray_options
@@ -47,6 +47,7 @@ def open_engine(launch: BatchLaunch, *, job_file: str, variables: Mapping[str, s
         job_file=job_file,
         python=launch.python,
         requirements=launch.requirements,
+        is_open_ended=not launch.settings.workers,
         variables=variables,
         preload=launch.settings.preload,
         log_level=launch.log_level,
@@ -58,7 +59,8 @@ class RayEngine:
     """See `penstock.runtimes.batch.engines.interface.Engine`, and `LocalEngine` for what has the same name there.
 
     `job` and `folder` are the job's; `requirements` are what its environment is built from on each node, None:
-    `python` itself is there. `options` are as `ray_options.RayOptions` has them.
+    `python` itself is there. `is_open_ended`: nobody has said how many workers, so that the cluster's size counts,
+    not this machine's. `options` are as `ray_options.RayOptions` has them.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class RayEngine:
         job_file: str,
         python: str,
         requirements: Requirements | None,
+        is_open_ended: bool,
         variables: Mapping[str, str],
         preload: str,
         log_level: str,
@@ -77,7 +80,8 @@ class RayEngine:
         chosen = ray_options.parse(options)
         if importlib.util.find_spec("ray") is None:
             raise JobError("Ray is not installed beside Penstock", hint="pip install 'penstock[ray]'")
-        self._job_file = job_file
+        self._is_open_ended = is_open_ended
+        self._token: Path | None = None
         self._log = Path(folder, "logs", "ray.txt")
         self._order: dict[str, Any] = {
             "name": f"{job}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}",
@@ -95,18 +99,9 @@ class RayEngine:
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._reader = frames.FrameReader()
-        self._is_stopping = False
 
     def prepare(self) -> None:
-        """See `Engine.prepare`: a cluster is asked for nothing before there is work."""
-
-    def start(self, workers: int) -> None:
-        """See `Engine.start`. 0: a worker for each CPU that the cluster has now."""
-        staging = messages.Job.from_json(Path(self._job_file).read_text(encoding="utf-8")).staging
-        token = Path(staging, f".shared-{secrets.token_hex(4)}")
-        agent = {**self._order["agent"], "token_file": str(token), "token": secrets.token_hex(16)}
-        token.write_text(agent["token"])
-        self._token = token
+        """See `Engine.prepare`: the bridge imports Ray while the driver plans."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         ours, theirs = socket.socketpair()
         self._socket = ours
@@ -121,7 +116,20 @@ class RayEngine:
                 start_new_session=True,
             )
         theirs.close()
-        self._send(ray_link.BEGIN, json.dumps({**self._order, "agent": agent, "workers": workers}).encode())
+
+    def start(self, workers: int) -> None:
+        """See `Engine.start`. Where nobody has said how many: one for each CPU that the cluster has now."""
+        if self._process is None:
+            self.prepare()
+        agent = self._order["agent"]
+        staging = messages.Job.from_json(Path(agent["job_file"]).read_text(encoding="utf-8")).staging
+        self._token = Path(staging, f".shared-{secrets.token_hex(4)}")
+        agent.update(token_file=str(self._token), token=secrets.token_hex(16))
+        self._token.write_text(agent["token"])
+        # Fewer than this machine would take: there are no more mini-batches.
+        is_open_ended = self._is_open_ended and workers >= processes.usable_processors()
+        order = {**self._order, "workers": 0 if is_open_ended else workers}
+        self._send(ray_link.BEGIN, json.dumps(order).encode())
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         """See `Engine.events`. Raises JobError when the cluster is lost or cannot be used."""
@@ -161,8 +169,9 @@ class RayEngine:
         self._send(ray_link.SPARE, json.dumps(worker).encode())
 
     def stop(self) -> None:
-        """See `Engine.stop`."""
-        if self._process is None:
+        """See `Engine.stop`. Once more is fine."""
+        process, self._process = self._process, None
+        if process is None:
             return
         self._send(ray_link.END)
         deadline = time.monotonic() + STOP_S
@@ -173,11 +182,12 @@ class RayEngine:
                     break
         self._socket.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        self._token.unlink(missing_ok=True)
+            process.wait(5)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if self._token is not None:
+            self._token.unlink(missing_ok=True)
 
     def _send(self, kind: int, payload: bytes = b"") -> None:
         # A bridge that is gone says so itself: `events` finds the end of its stream.

@@ -85,6 +85,7 @@ class Agent:
                 preload=order["preload"],
                 log_level=order["log_level"],
                 prefix=prefix,
+                model_format=job.manifest.model.format if job.manifest.model else "",
             )
             _check_places(job)
             engine.start(workers)

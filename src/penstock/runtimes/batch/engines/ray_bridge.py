@@ -55,8 +55,8 @@ class _Agent:
 class Bridge:
     """State of the process: the socket to the driver, its order, and the agents."""
 
-    def __init__(self, sock: socket.socket, order: Mapping[str, Any]) -> None:
-        self._socket = sock
+    def __init__(self, link: frames.FrameSocket, order: Mapping[str, Any]) -> None:
+        self._link = link
         self._options = RayOptions(**order["options"])
         self._agent_order = order["agent"]
         self._name: str = order["name"]
@@ -85,6 +85,7 @@ class Bridge:
         sizes = ray_fleet.sizes(
             self._desired, self._options.cpus_per_agent, self._options.max_agents, ray_api.node_cpus()
         )
+        self._log("info", f"asking Ray for {len(sizes)} agents with {sum(sizes)} workers in all")
         for workers in sizes:
             self._start_agent(workers)
         while not self._is_ending.is_set():
@@ -261,10 +262,9 @@ class Bridge:
 
     def _listen(self) -> None:
         """A thread: what the driver says. Its end is ours."""
-        link = frames.FrameSocket(self._socket)
         try:
             while True:
-                kind, payload = link.receive()
+                kind, payload = self._link.receive()
                 if kind == ray_link.END:
                     break
                 self._obey(kind, payload)
@@ -297,7 +297,7 @@ class Bridge:
             news, self._news = self._news, []
         if news:
             with contextlib.suppress(OSError):
-                self._socket.sendall(frames.frame(ray_link.EVENTS, json.dumps(news).encode()))
+                self._link.send(frames.frame(ray_link.EVENTS, json.dumps(news).encode()))
 
 
 def _check_version(about: Mapping[str, str]) -> None:
@@ -312,9 +312,14 @@ def main(argv: list[str]) -> NoReturn:
     """``ray_bridge SOCKET_FD``; the first frame is the order."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock = socket.socket(fileno=int(argv[1]))
-    kind, payload = frames.FrameSocket(sock).receive()
-    assert kind == ray_link.BEGIN
-    bridge = Bridge(sock, json.loads(payload))
+    link = frames.FrameSocket(sock)
+    kind, payload = 0, b""
+    with contextlib.suppress(EOFError, OSError):
+        kind, payload = link.receive()
+    if kind != ray_link.BEGIN:
+        # The job has ended before it began: its plan could not be made.
+        sys.exit(0)
+    bridge = Bridge(link, json.loads(payload))
     code = 0
     try:
         try:
@@ -322,7 +327,7 @@ def main(argv: list[str]) -> NoReturn:
         except Failed as failed:
             code = 1
             with contextlib.suppress(OSError):
-                sock.sendall(frames.frame(ray_link.FAILED, json.dumps(failed.content).encode()))
+                link.send(frames.frame(ray_link.FAILED, json.dumps(failed.content).encode()))
         bridge.end()
     finally:
         sys.stdout.flush()
