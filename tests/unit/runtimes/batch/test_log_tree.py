@@ -206,6 +206,18 @@ def test_a_file_is_cut_and_says_so_also_for_the_next_run(tmp_path: Path) -> None
     assert (tmp_path / "b.txt").read_text() == "short\nshort\n"
 
 
+def test_a_file_that_is_full_stays_as_it_is(tmp_path: Path) -> None:
+    found = []
+    for _ in range(2):
+        files = bounded_files.BoundedFiles(tmp_path, file_bytes=1000)
+        files.write("a.txt", "x" * 5000 + "\n")
+        files.write("a.txt", "short\n")
+        files.close()
+        found.append((tmp_path / "a.txt").read_text())
+    assert found[0].startswith("x" * 1000 + "\n---")
+    assert found[0] == found[1]
+
+
 def test_all_files_together_are_bounded(tmp_path: Path) -> None:
     files = bounded_files.BoundedFiles(tmp_path, total_bytes=1000)
     for number in range(20):
