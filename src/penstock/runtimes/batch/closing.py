@@ -1,27 +1,20 @@
-"""The end of a job: dead letters gathered, what scripts wrote themselves moved to its place, the summary. Driver
-only.
-"""
+"""The end of a job: dead letters gathered, the summary. Driver only."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from penstock.bundle.batch import BatchLaunch, Output
-from penstock.errors import OutputError
+from penstock.bundle.batch import BatchLaunch
 from penstock.kit import urls
 from penstock.runtimes.batch import progress
 from penstock.runtimes.batch.ledger import Ledger
 from penstock.runtimes.batch.sinks.interface import Published
 from penstock.runtimes.batch.tally import Tally
-
-OWN_RESULTS = "own-results"
-"""Where scripts write what they publish themselves (``AZUREML_BI_OUTPUT_PATH``), within the staging folder."""
 
 DEAD_LETTERS = "dead-letters.jsonl"
 
@@ -53,37 +46,6 @@ def gather_dead_letters(ledger: Ledger, staging: str, folder: Path) -> str:
         target.unlink()
         return ""
     return str(target)
-
-
-def publish_own_results(output: Output, staging: str, published: Published) -> Published:
-    """Move what scripts have written to ``AZUREML_BI_OUTPUT_PATH`` beside the results. Never over what is there:
-    raises OutputError instead. What was moved by a publish that was killed stays where it is."""
-    own = Path(staging, OWN_RESULTS)
-    if not own.is_dir():
-        return published
-    found = sorted(path for path in own.rglob("*") if path.is_file())
-    if not found:
-        return published
-    place = Path(output.location)
-    folder = place if output.form in ("summary-only", "parquet-dataset") else place.parent
-    moved = size = 0
-    for path in found:
-        target = folder / path.relative_to(own)
-        if target.exists():
-            raise OutputError(
-                f"the script wrote {path.relative_to(own)}, and {target} is there already",
-                hint="move it away, and resume the job",
-            )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        size += path.stat().st_size
-        shutil.move(path, target)
-        moved += 1
-    return dataclasses.replace(
-        published,
-        where=published.where or str(folder),
-        files=published.files + moved,
-        size=published.size + size,
-    )
 
 
 def discard_inputs(folder: Path) -> None:

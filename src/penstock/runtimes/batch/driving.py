@@ -26,6 +26,7 @@ from penstock.runtimes.batch import (
     intake,
     leases,
     log_tree,
+    own_results,
     progress,
     resuming,
     seen,
@@ -358,7 +359,7 @@ class Driver:
     def _write_job(self) -> None:
         launch = self._launch
         schema = self._ledger.fact("schema")
-        own = Path(self._staging, closing.OWN_RESULTS)
+        own = Path(self._staging, own_results.FOLDER)
         own.mkdir(parents=True, exist_ok=True)
         job = Job(
             manifest=launch.manifest,
@@ -384,7 +385,7 @@ class Driver:
         began = time.perf_counter()
         self._ledger.remember(publishing=True)
         published = self._sink.publish(self._parts)
-        published = closing.publish_own_results(self._launch.output, self._staging, published)
+        published = own_results.publish(self._launch.output, self._staging, published)
         letters = closing.gather_dead_letters(self._ledger, self._staging, self._folder)
         self._ledger.remember(dead_letters=letters, publish_s=time.perf_counter() - began)
         if self._launch.incremental:
