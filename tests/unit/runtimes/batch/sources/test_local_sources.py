@@ -142,6 +142,7 @@ def test_links_are_followed_and_do_not_loop(tree: Callable[..., Path]) -> None:
     (top / "in/link.csv").symlink_to(top / "elsewhere/c.csv")
     (top / "in/folder").symlink_to(top / "elsewhere")
     (top / "in/sub/up").symlink_to(top / "in")
+    (top / "in/sub/up again").symlink_to(top / "in")
     (top / "in/self").symlink_to(top / "in/self/..")
     assert found(top, "in/a.csv") == ["in/a.csv"]
     (top / "in/self").unlink()
