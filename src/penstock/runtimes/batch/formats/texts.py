@@ -63,7 +63,7 @@ class Text:
         return bytes(data).decode(self.encoding).encode() if self._one_byte else data
 
     def guessed_utf8(self, data: bytes) -> bytes:
-        """`data` as UTF-8 for a look at its types: what cannot be decoded is replaced, for reading it will say so."""
+        """`data` as UTF-8 for a look at its types; what cannot be decoded is replaced: reading it will say so."""
         return data.decode(self.encoding, "replace").encode() if self._one_byte else data
 
     @contextlib.contextmanager
