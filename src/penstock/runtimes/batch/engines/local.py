@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import shutil
@@ -32,26 +33,40 @@ END_S = 5.0
 """How long workers that were told to retire may take for it, a script's ``shutdown()`` included."""
 YOUNG_S, YOUNG_DEATHS = 5.0, 5
 """Nurseries that end this young, this many times in a row, cannot run here; nor can workers that never load."""
+REFUSED_S = 5.0
+"""How long we wait where the system has refused us another process."""
+MESSAGES = 256
+"""Of a nursery that are taken in one go: workers that print without end must not keep us from the others."""
 
 
 class _Worker:
-    """One connection: a worker's name, process and unread bytes."""
+    """One connection: a worker's name, process, and the bytes on their way to and from it."""
 
     def __init__(self, name: str, sock: socket.socket) -> None:
         self.name = name
         self.sock = sock
         self.reader = frames.FrameReader()
+        self.unsent = bytearray()
         self.pid = 0
         self.is_retiring = False
+        self.is_closed = False
+        """Its socket is; how it ended, its nursery will say."""
         self.stopped_before = False
+
+    def send(self, data: bytes = b"") -> None:
+        """Send `data` after what was not sent before, as far as it goes: a worker that calls does not read."""
+        self.unsent += data
+        with contextlib.suppress(BlockingIOError):
+            while self.unsent:
+                del self.unsent[: self.sock.send(self.unsent)]
 
 
 class LocalEngine:
     """See `penstock.runtimes.batch.engines.interface.Engine`.
 
     `job_file` holds a `messages.Job`; `python` is the workers' interpreter, `variables` their environment,
-    `preload` as in `BatchSettings`. `prefix` goes before the names of workers. `model_format` is a hint at what
-    will have to be imported.
+    `preload` and `start_timeout_s` as in `BatchSettings`. `prefix` goes before the names of workers.
+    `model_format` is a hint at what will have to be imported.
     """
 
     def __init__(
@@ -64,7 +79,9 @@ class LocalEngine:
         log_level: str,
         prefix: str = "",
         model_format: str = "",
+        start_timeout_s: float = 600.0,
     ) -> None:
+        self._start_timeout_s = start_timeout_s
         self._model_format = model_format
         self._job_file = job_file
         self._python = python
@@ -81,10 +98,14 @@ class LocalEngine:
         self._unborn = 0
         self._desired = 0
         self._asked = 0
-        self._loading: set[int] = set()
-        self._workers: dict[str, _Worker] = {}
-        self._retired: list[int] = []
+        self._spawn_from = 0.0
+        self._load_until = math.inf
+        self._nursery_stopped = False
+        # Of the nursery's workers, until it says how they ended. What it says and what they say may cross.
+        self._nursed: dict[int, float] = {}
+        self._greeted: set[int] = set()
         self._ended: dict[int, str] = {}
+        self._workers: dict[str, _Worker] = {}
         self._named = 0
         self._next_look = 0.0
         # Unix sockets have short names: the job's own folder may lie too deep.
@@ -124,8 +145,7 @@ class LocalEngine:
         """See `Engine.order`."""
         found = self._workers.get(worker)
         if found is not None:
-            with contextlib.suppress(OSError):
-                found.sock.sendall(order.to_frame())
+            self._send(found, order.to_frame())
 
     def replace(self, worker: str, *, kill: bool) -> None:
         """See `Engine.replace`."""
@@ -133,11 +153,10 @@ class LocalEngine:
         if found is None:
             return
         if kill:
-            processes.kill_group(found.pid)
+            self._kill(found)
             return
         found.is_retiring = True
-        with contextlib.suppress(OSError):
-            found.sock.sendall(frames.frame(messages.RETIRE))
+        self._send(found, frames.frame(messages.RETIRE))
 
     def spare(self, worker: str) -> None:
         """See `Engine.spare`: an idle process here costs nothing."""
@@ -152,10 +171,16 @@ class LocalEngine:
             for key, _ in self._selector.select(0.1):
                 if self._selector.get_map().get(key.fd) is key:
                     key.data()
-        for found in list(self._workers.values()):
-            processes.kill_group(found.pid)
+        for found in self._workers.values():
+            self._kill(found)
+        if self._nursery is not None:
+            self._on_nursery(self._nursery)  # whom it has started meanwhile
+        for pid in self._loading():
+            processes.kill_group(pid)
         if self._nursery is not None:
             self._forget_nursery()
+        for found in self._workers.values():
+            found.sock.close()
         self._selector.close()
         self._listener.close()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -166,6 +191,7 @@ class LocalEngine:
         if self._nursery is None:
             self._raise_nursery()
         if self._nursery is not None:
+            self._load_until = time.monotonic() + self._start_timeout_s if self._preload else math.inf
             self._nursery.tell(
                 job=self._job_file,
                 engine=str(Path(self._folder, "engine")),
@@ -188,7 +214,7 @@ class LocalEngine:
             self._tell("load-failed", "", failure={"detail": "", "hint": "", **failure})
             return
         self._nursery = child
-        self._nursery_ready = False
+        self._nursery_ready = self._nursery_stopped = False
         self._asked = 0
         self._selector.register(child.channel.fileno(), selectors.EVENT_READ, lambda: self._on_nursery(child))
         for pipe, stream in child.pipes:
@@ -207,7 +233,9 @@ class LocalEngine:
         self._tell("log", "", level="info", text=text, stream=stream)
 
     def _on_nursery(self, child: children.Child) -> None:
-        while not child.is_forgotten:
+        for _ in range(MESSAGES):
+            if child.is_forgotten:
+                return
             try:
                 message = child.channel.receive()
             except channels.ChannelClosedError:
@@ -223,6 +251,7 @@ class LocalEngine:
             self._tell("log", self._name_of(message.get("pid", 0)), **message)
         elif event == "ready":
             self._nursery_ready = True
+            self._load_until = math.inf
             self._young_deaths = 0
             self._spawn()
         elif event == "unshareable":
@@ -231,36 +260,45 @@ class LocalEngine:
             self._start_nursery()
         elif event == "spawned":
             self._asked = max(self._asked - 1, 0)
-            self._loading.add(message["pid"])
+            self._ended.pop(message["pid"], None)  # another process that had the number
+            self._nursed[message["pid"]] = time.monotonic()
         elif event == "not-spawned":
             self._asked = max(self._asked - 1, 0)
-            self._tell("log", "", level="warning", text=f"no worker can be started: {message['reason']}")
+            if time.monotonic() >= self._spawn_from:
+                self._tell("log", "", level="warning", text=f"no worker can be started: {message['reason']}")
+            self._spawn_from = time.monotonic() + REFUSED_S
         elif event == "exited":
             self._on_exit(message["pid"], children.how_it_ended(os.waitstatus_to_exitcode(message["status"])))
         elif event == "load-failed":
             self._tell("load-failed", "", failure=message["failure"])
 
     def _spawn(self) -> None:
-        if self._nursery is None or not self._nursery_ready:
+        if self._nursery is None or not self._nursery_ready or time.monotonic() < self._spawn_from:
             return
         working = sum(1 for found in self._workers.values() if not found.is_retiring)
-        missing = self._desired - working - len(self._loading) - self._asked
+        missing = self._desired - working - len(self._loading()) - self._asked
         for _ in range(missing):
             self._nursery.tell(do="spawn")
             self._asked += 1
+
+    def _loading(self) -> list[int]:
+        """Workers that the nursery has started and that have not said that they are ready."""
+        return [pid for pid in self._nursed if pid not in self._greeted]
 
     def _nursery_ended(self, child: children.Child) -> None:
         if self._nursery is not child:
             return
         young = time.monotonic() - child.since < YOUNG_S
         code = child.process.poll()
-        self._forget_nursery()
-        # Nobody could reap or replace its workers: they end with it.
-        for found in list(self._workers.values()):
-            processes.kill_group(found.pid)
-        for pid in list(self._loading):
+        # Those that work go on: what they hold is not to blame. Those that load would not be missed if they died.
+        for pid in self._loading():
             processes.kill_group(pid)
-        self._loading.clear()
+        self._nursed.clear()
+        self._greeted.clear()
+        self._forget_nursery()
+        for found in list(self._workers.values()):
+            if found.is_closed:
+                self._gone(found, "its nursery ended")
         if not self._desired:
             return
         self._young_deaths = self._young_deaths + 1 if young else 1
@@ -293,13 +331,18 @@ class LocalEngine:
     def _accept(self) -> None:
         with contextlib.suppress(BlockingIOError):
             sock, _ = self._listener.accept()
+            sock.setblocking(False)
             self._named += 1
             found = _Worker(f"{self._prefix}{self._named}", sock)
             self._selector.register(sock, selectors.EVENT_READ, lambda: self._on_worker(found))
 
     def _on_worker(self, found: _Worker) -> None:
+        if found.unsent:
+            self._send(found)
         try:
             data = found.sock.recv(1 << 18)
+        except BlockingIOError:
+            return
         except OSError:
             data = b""
         if not data:
@@ -308,53 +351,67 @@ class LocalEngine:
         for kind, payload in found.reader.feed(data):
             content = json.loads(payload)
             if kind == messages.HELLO:
-                found.pid = content.pop("pid")
-                self._loading.discard(found.pid)
-                self._workers[found.name] = found
-                self._unborn = 0
-                self._tell("ready", found.name, pid=found.pid, **content)
+                self._on_hello(found, **content)
             elif kind == messages.AT:
                 number, phase, start, stop = content
                 self._tell("at", found.name, number=number, phase=phase, start=start, stop=stop)
             elif kind == messages.DONE:
                 self._tell("done", found.name, **content)
 
+    def _on_hello(self, found: _Worker, *, pid: int, **description: Any) -> None:
+        found.pid = pid
+        if pid not in self._ended:
+            self._greeted.add(pid)
+        self._workers[found.name] = found
+        self._unborn = 0
+        self._tell("ready", found.name, pid=pid, **description)
+
+    def _send(self, found: _Worker, data: bytes = b"") -> None:
+        """Send, now or when there is room. Where the worker is gone, its closed socket says so."""
+        with self._lock, contextlib.suppress(OSError, KeyError, ValueError):
+            found.send(data)
+            waits = selectors.EVENT_WRITE if found.unsent else 0
+            key = self._selector.get_key(found.sock)
+            self._selector.modify(found.sock, selectors.EVENT_READ | waits, key.data)
+
     def _closed(self, found: _Worker) -> None:
         """Its socket is closed: it has ended, or is about to."""
-        self._selector.unregister(found.sock)
-        found.sock.close()
+        with self._lock:
+            self._selector.unregister(found.sock)
+            found.sock.close()
         if self._workers.get(found.name) is not found:
             return
+        found.is_closed = True
         how = self._ended.pop(found.pid, "")
         if how or found.is_retiring:
             self._gone(found, how)
-        else:
-            # How it ended, its nursery will say in a moment.
-            self._dying(found)
-
-    def _dying(self, found: _Worker) -> None:
+            return
         processes.kill_group(found.pid)
-        if self._nursery is None:
-            self._gone(found, "its nursery ended")
-        else:
-            found.pid = -found.pid
+        if found.pid not in self._nursed:
+            self._gone(found, "it ended, and so had its nursery")
+
+    def _kill(self, found: _Worker) -> None:
+        if found.pid not in self._ended:
+            processes.kill_group(found.pid)
 
     def _on_exit(self, pid: int, how: str) -> None:
-        if pid in self._loading:
-            self._loading.discard(pid)
+        self._nursed.pop(pid, None)
+        if pid not in self._greeted:
+            # Perhaps its greeting is still on the way.
+            self._ended[pid] = how
             self._unborn += 1
             if self._unborn >= YOUNG_DEATHS:
                 self._fail_to_load(f"every worker ends before it has loaded: {how}")
             else:
                 self._spawn()
             return
+        self._greeted.discard(pid)
         for found in list(self._workers.values()):
-            if found.pid == -pid:
-                self._gone(found, how)
-                return
             if found.pid == pid:
-                self._ended[pid] = how
-                return
+                if found.is_closed:
+                    self._gone(found, how)
+                else:
+                    self._ended[pid] = how
 
     def _gone(self, found: _Worker, how: str) -> None:
         del self._workers[found.name]
@@ -362,24 +419,40 @@ class LocalEngine:
         self._spawn()
 
     def _look(self) -> None:
-        """Memory of the workers, and whether one was suspended."""
+        """Whether anybody has ended, was suspended, or loads without end; memory of the workers."""
         now = time.monotonic()
         if now < self._next_look:
             return
         self._next_look = now + USAGE_EVERY_S
+        self._look_at_nursery(now)
         for found in list(self._workers.values()):
-            if found.pid < 0:
-                if self._nursery is None:
-                    self._gone(found, "its nursery ended")
+            if found.is_closed:
                 continue
             is_stopped = processes.is_stopped(found.pid)
             if is_stopped and found.stopped_before:
-                processes.kill_group(found.pid)
+                self._kill(found)
             found.stopped_before = is_stopped
             self._tell("usage", found.name, resident=processes.resident_bytes(found.pid))
+        self._spawn()
+
+    def _look_at_nursery(self, now: float) -> None:
+        child = self._nursery
+        if child is None:
+            return
+        if child.process.poll() is not None:
+            # Its workers hold its end of the channel open.
+            self._nursery_ended(child)
+            return
+        is_stopped = processes.is_stopped(child.process.pid)
+        if is_stopped and self._nursery_stopped:
+            processes.kill_group(child.process.pid)
+        self._nursery_stopped = is_stopped
+        since = min((self._nursed[pid] for pid in self._loading()), default=math.inf)
+        if self._desired and now > min(self._load_until, since + self._start_timeout_s):
+            self._fail_to_load(f"loading has taken longer than {self._start_timeout_s:g} s")
 
     def _name_of(self, pid: int) -> str:
-        return next((found.name for found in self._workers.values() if abs(found.pid) == pid), "")
+        return next((found.name for found in self._workers.values() if found.pid == pid), "")
 
     def _tell(self, kind: str, worker: str, **content: Any) -> None:
         with self._lock:

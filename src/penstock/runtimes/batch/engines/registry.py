@@ -20,6 +20,7 @@ def open_engine(launch: BatchLaunch, *, job_file: str, variables: Mapping[str, s
             python=launch.python,
             variables=variables,
             preload=launch.settings.preload,
+            start_timeout_s=launch.settings.start_timeout_s,
             log_level=launch.log_level,
             model_format=launch.manifest.model.format if launch.manifest.model else "",
         )
