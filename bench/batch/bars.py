@@ -10,6 +10,7 @@ from bench.batch.overheads import LedgerCost, PlanningCost
 from bench.batch.rounds import Rounds
 from bench.batch.subjects import YARDSTICK, Run
 from bench.batch.workloads import TITLES
+from bench.promises import Bar
 
 SMALL_ROWS, MINI_BATCHES, FILES = 10_000, 10_000, 100_000
 """The sizes for which something was promised; what was measured at others says nothing about it."""
@@ -28,21 +29,6 @@ class Figures:
     """Subjects that cannot run here, and why."""
     failures: list[str] = field(default_factory=list)
     """Commands that failed or wrote something wrong."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """One promise: `measure` reads the figure, which must be at least (or at most) `limit`."""
-
-    name: str
-    limit: float
-    unit: str
-    measure: Callable[[Figures], float | None]
-    at_most: bool = False
-
-    def passes(self, value: float) -> bool:
-        """Whether `value` keeps the promise."""
-        return value <= self.limit if self.at_most else value >= self.limit
 
 
 def _times_faster(model: str, other: str) -> Callable[[Figures], float | None]:

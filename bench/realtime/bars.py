@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bench.promises import Bar
 from bench.realtime.connections import CrowdCost
 from bench.realtime.load import Slice
 from bench.realtime.subjects import YARDSTICK
@@ -22,21 +23,6 @@ class Figures:
     pss_mb: dict[str, float] = field(default_factory=dict)
     """By ``subject/workers``."""
     crowd: CrowdCost | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """One promise: `measure` reads the figure, which must be at least (or at most) `limit`."""
-
-    name: str
-    limit: float
-    unit: str
-    measure: Callable[[Figures], float | None]
-    at_most: bool = False
-
-    def passes(self, value: float) -> bool:
-        """Whether `value` keeps the promise."""
-        return value <= self.limit if self.at_most else value >= self.limit
 
 
 def _times_faster(
