@@ -271,6 +271,20 @@ def test_types(postgres: Database, tmp_path: Path) -> None:
             assert column[1].as_py() is None, kind
 
 
+def test_types_one_at_a_time(postgres: Database, tmp_path: Path) -> None:
+    # Alone in a table most types travel in their binary form, and all together as text.
+    for number, (kind, said, expected, value) in enumerate(TYPES):
+        if kind in ("mood", "positive"):
+            continue
+        postgres.run(f"CREATE TABLE t{number} (id int, x {kind})")
+        postgres.run(f"INSERT INTO t{number} VALUES (1, {said}), (2, NULL)")
+        table = whole(postgres.url, f"SELECT * FROM t{number} ORDER BY id", tmp_path)[1]
+        assert table.column("x").type == expected, kind
+        first, second = table.column("x").to_pylist()
+        assert (str(first) if value == "nan" else first) == value, kind
+        assert second is None, kind
+
+
 @pytest.mark.parametrize(
     ("expression", "message"),
     [

@@ -88,6 +88,10 @@ class DeltaSource:
         """As `Source.is_local`."""
         return self._carrier.is_local()
 
+    def is_uniform(self) -> bool:
+        """As `Source.is_uniform`."""
+        return False
+
     def fetch(self, file: SourceFile, path: str) -> None:
         """As `Source.fetch`."""
         self._carrier.fetch(file, path)

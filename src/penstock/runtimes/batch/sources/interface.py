@@ -30,6 +30,9 @@ class Source(Protocol):
     def is_local(self) -> bool:
         """Whether `SourceFile.uri` is a path that workers can open as it is."""
 
+    def is_uniform(self) -> bool:
+        """Whether all files are known to have the same columns, so that a look at one of them is enough."""
+
     def fetch(self, file: SourceFile, path: str) -> None:
         """Bring `file` to the local `path`, whole or not at all. May be called from several threads, also by a
         source that has listed nothing (a resumed job). Raises DataError: gone, changed since it was listed

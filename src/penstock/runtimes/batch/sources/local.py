@@ -57,6 +57,10 @@ class LocalSource:
         """As `Source.is_local`."""
         return True
 
+    def is_uniform(self) -> bool:
+        """As `Source.is_uniform`."""
+        return False
+
     def fetch(self, file: SourceFile, path: str) -> None:
         """As `Source.fetch`: a copy, for workers on other machines."""
         with arrivals.arriving(path, file.uri) as temporary:

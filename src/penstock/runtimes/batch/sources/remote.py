@@ -80,6 +80,10 @@ class RemoteSource:
         """As `Source.is_local`."""
         return False
 
+    def is_uniform(self) -> bool:
+        """As `Source.is_uniform`."""
+        return False
+
     def fetch(self, file: SourceFile, path: str) -> None:
         """As `Source.fetch`."""
         how, _, key = file.fetch.partition(":")

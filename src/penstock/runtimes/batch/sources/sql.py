@@ -77,6 +77,10 @@ class SqlSource:
         """As `Source.is_local`."""
         return False
 
+    def is_uniform(self) -> bool:
+        """As `Source.is_uniform`."""
+        return True
+
     def fetch(self, file: SourceFile, path: str) -> None:
         """As `Source.fetch`."""
         part = Range.from_json(file.fetch)
