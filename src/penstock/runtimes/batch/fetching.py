@@ -19,6 +19,9 @@ from penstock.runtimes.batch.plan import MiniBatch, Piece, SourceFile
 
 THREADS = 8
 
+LONGEST_NAME = 200
+"""Bytes; stores allow more than the file systems here, and one that arrives has some letters more."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fetched:
@@ -66,7 +69,7 @@ class Fetcher:
         for piece in batch.pieces:
             if piece.file.fetch and not piece.path:
                 with contextlib.suppress(FileNotFoundError):
-                    self._place(piece.file).unlink()
+                    place_of(self._folder, piece.file).unlink()
 
     def close(self) -> None:
         """Wait for what is under way; begin nothing more."""
@@ -74,7 +77,6 @@ class Fetcher:
 
     def _bring(self, batch: MiniBatch, lease: object) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
             pieces = tuple(self._near(piece) for piece in batch.pieces)
             self._done.put(Fetched(lease=lease, batch=dataclasses.replace(batch, pieces=pieces)))
         except DataError as error:
@@ -86,14 +88,17 @@ class Fetcher:
     def _near(self, piece: Piece) -> Piece:
         if not piece.file.fetch or piece.path:
             return piece
-        path = self._place(piece.file)
+        path = place_of(self._folder, piece.file)
         if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._fetch(piece.file, str(path))
         return dataclasses.replace(piece, path=str(path))
 
-    def _place(self, file: SourceFile) -> Path:
-        """Under its own name, which scripts may look at, in a folder that no other file has."""
-        digest = hashlib.sha256(f"{file.uri}\0{file.fetch}".encode()).hexdigest()[:16]
-        folder = self._folder / digest
-        folder.mkdir(exist_ok=True)
-        return folder / (Path(file.uri.partition("?")[0]).name or "data")
+
+def place_of(folder: Path, file: SourceFile) -> Path:
+    """Where `file` is brought to below `folder`: under its own name, which says how it is compressed and at which
+    scripts may look, in a folder that no other file has."""
+    digest = hashlib.sha256(f"{file.uri}\0{file.fetch}".encode()).hexdigest()[:16]
+    name = Path(file.uri.partition("?")[0]).name
+    fits = name not in ("", ".", "..") and len(name.encode()) <= LONGEST_NAME
+    return folder / digest / (name if fits else f"data{Path(name).suffix[:20]}")

@@ -4,6 +4,7 @@ and writes the mini-batches to the ledger. Driver only.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,13 +13,12 @@ from typing import Any
 from penstock.bundle.batch import BatchLaunch
 from penstock.errors import DataError
 from penstock.kit import urls
-from penstock.runtimes.batch import planner, row_limits, rows, seen, transformations, worker
+from penstock.runtimes.batch import fetching, planner, row_limits, rows, seen, transformations, worker
 from penstock.runtimes.batch.formats import column_kinds, schemas
 from penstock.runtimes.batch.formats import registry as formats
 from penstock.runtimes.batch.ledger import Ledger
 from penstock.runtimes.batch.plan import Piece, SourceFile
 from penstock.runtimes.batch.sources import registry as sources
-from penstock.runtimes.batch.sources.interface import Source
 
 MOST_SAMPLED = {"parquet": 2000, "arrow": 200}
 """Files whose columns are looked at before any work: a header is cheap, a text must be parsed."""
@@ -84,7 +84,8 @@ class Intake:
 
     def fetch(self, file: SourceFile, path: str) -> None:
         """Bring `file` near. Raises DataError."""
-        self._source(file).fetch(file, path)
+        index, _, own = file.fetch.partition(":")
+        self._sources[int(index)].fetch(dataclasses.replace(file, fetch=own), path)
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -93,6 +94,7 @@ class Intake:
 
     def _files(self, known: seen.Seen | None) -> Iterator[SourceFile]:
         for index, source in enumerate(self._sources):
+            unlike = True
             for file in source.files():
                 if known is not None and known.has(file):
                     self.left_out += 1
@@ -102,7 +104,9 @@ class Intake:
                 self._digest.update(f"{file.uri}\0{file.size}\0{file.stamp}\n".encode())
                 if not source.is_local():
                     file = _at(file, index)
-                self._sample(file)
+                if unlike:
+                    self._sample(file)
+                    unlike = not source.is_uniform()
                 yield file
 
     def _limited(self, files: list[SourceFile]) -> tuple[Iterable[SourceFile], list[Mapping[str, Any]]]:
@@ -124,9 +128,6 @@ class Intake:
         within = row_limits.files_within(files, window, lambda file: file.uri)
         return within, row_limits.planned(steps, window)
 
-    def _source(self, file: SourceFile) -> Source:
-        return self._sources[int(file.fetch.partition(":")[0])]
-
     def _local(self, file: SourceFile) -> str:
         """Where `file` lies. One that is to be fetched is fetched now if it is large: only then can it be cut."""
         if not file.fetch:
@@ -136,9 +137,9 @@ class Intake:
         return self._near(file)
 
     def _near(self, file: SourceFile) -> str:
-        path = self._folder / hashlib.sha256(file.uri.encode()).hexdigest()[:24]
+        path = fetching.place_of(self._folder, file)
         if not path.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             self.fetch(file, str(path))
         return str(path)
 
@@ -175,7 +176,8 @@ class Intake:
 
 
 def _at(file: SourceFile, index: int) -> SourceFile:
-    return SourceFile(file.uri, file.size, file.stamp, file.format, file.constants, f"{index}:{file.fetch}")
+    """`file`, which also says by which source it is fetched."""
+    return dataclasses.replace(file, fetch=f"{index}:{file.fetch}")
 
 
 def _guessed(said: list[str | None]) -> Any:
