@@ -80,6 +80,8 @@ def test_the_same_files_as_the_standard_library_finds(
         files.add(path)
     found: set[str] = set()
     for hit in glob.glob(text, root_dir=top, recursive=True):  # noqa: PTH207 - it is the glob module that we are held against
+        if hit.endswith("/") and (top / hit).is_file():
+            continue  # some Pythons find the file a for a/**, as if it were a folder
         if (top / hit).is_file():
             found.add(hit)
         else:  # a folder that matches is meant with all that is in it
