@@ -205,7 +205,7 @@ def test_a_second_ctrl_c_stops_at_once(jobs: batch_jobs.Jobs, tmp_path: Path) ->
     )
     workers = batch_jobs.wait_for_workers(process.pid)
     os.kill(process.pid, signal.SIGINT)
-    until(lambda: b"x" or True, "the first signal")
+    until(lambda: True, "the first signal")
     os.kill(process.pid, signal.SIGINT)
     assert jobs.finish(process, timeout_s=30).code == 130
     until(lambda: not any(worker.is_running() for worker in workers), "the workers' end")
@@ -280,3 +280,40 @@ def test_a_million_rows_of_one_bad_value_end_soon(jobs: batch_jobs.Jobs, tmp_pat
     )  # fmt: skip
     assert "NaN" in done.err
     assert "error_threshold allows 1000" in done.err
+
+
+def test_a_worker_that_outlives_its_driver_harms_no_resumed_job(
+    jobs: batch_jobs.Jobs, tmp_path: Path
+) -> None:
+    """Driver and nursery die at once while a worker calls. It goes on, and ends within the resumed job."""
+    batch_jobs.script(
+        tmp_path,
+        "import os, time\nhere = os.path.dirname(os.path.abspath(__file__))\n\n\ndef init():\n    pass\n\n\n"
+        "def held(name):\n    path = os.path.join(here, name)\n    if not os.path.exists(path + '-mark'):\n"
+        "        open(path + '-mark', 'w').close()\n"
+        "        while not os.path.exists(path):\n            time.sleep(0.01)\n\n\n"
+        "def run(paths):\n    held('first')\n    if paths[0].endswith('1.txt'):\n        held('second')\n"
+        "    return [open(path).read() for path in paths]\n",
+    )
+    texts(tmp_path, 2)
+    code = tmp_path / "code"
+    process = jobs.start(
+        "--script", "code/score.py", "-i", "texts", "--mini-batch-size", "1", "--workers", "1",
+        "--output", "out.jsonl", "--job", "twice",
+    )  # fmt: skip
+    [worker] = batch_jobs.wait_for_workers(process.pid)
+    until((code / "first-mark").exists, "the first call")
+    [nursery] = psutil.Process(process.pid).children()
+    nursery.suspend()
+    process.kill()
+    process.wait()
+    nursery.kill()
+    resumed = jobs.start("--resume", "twice")
+    until((code / "second-mark").exists, "the resumed job's second mini-batch")
+    assert worker.is_running()
+    (code / "first").touch()
+    until(lambda: not worker.is_running() or worker.status() == "zombie", "the old worker's end")
+    (code / "second").touch()
+    jobs.finish(resumed)
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert ["text 0" in line for line in lines] == [True, False]

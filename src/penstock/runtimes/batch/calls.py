@@ -32,7 +32,7 @@ class EnoughError(Exception):
 class Calls:
     """The calls of one mini-batch; counts what came of them.
 
-    `begin` is told the rows of each call before it is made.
+    `begin` is told the rows of each call before it is made, `end` afterwards, however it ended.
     """
 
     def __init__(
@@ -42,11 +42,13 @@ class Calls:
         order: Order,
         letters: DeadLetters,
         begin: Callable[[int, int], None],
+        end: Callable[[int, int], None],
     ) -> None:
         self._scorer = scorer
         self._settings = settings
         self._letters = letters
         self._begin = begin
+        self._end = end
         self._dead = sorted(order.dead)
         self._allowed = order.failures_allowed
         self._number = order.number
@@ -119,6 +121,7 @@ class Calls:
             return self._scorer.score(data)
         finally:
             self.scoring_s += time.perf_counter() - began
+            self._end(start, start + len(data))
 
     def _give_up(self, data: Any, error: str, traceback: str) -> None:
         self._letters.add(data, error, traceback)

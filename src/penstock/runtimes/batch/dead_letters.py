@@ -61,10 +61,11 @@ class DeadLetters:
         self._lines += 1
 
     def discard(self) -> None:
-        """Remove the file."""
+        """Remove the file: all of the mini-batch has failed, for a reason of its own."""
         self.close()
         if self._lines:
             os.unlink(self._path)
+        self._lines = 0
 
 
 def _origin(data: Any) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class Leases:
         self._workers: dict[str, Held] = {}
         self._attempts: dict[int, int] = {}
         self._damage: dict[int, Damage] = {}
+        self._late: set[int] = set()
         self._typical_s = QUICK_S
         self._is_drained = False
         self._is_closed = False
@@ -88,7 +89,12 @@ class Leases:
     def at(self, worker: str, number: int, phase: str, start: int, stop: int, now: float) -> None:
         """A worker begins a phase, or a call."""
         held = self._workers.get(worker)
-        if held is not None and held.numbers and held.numbers[0] == number:
+        if held is not None and number in held.numbers:
+            if held.numbers[0] != number:
+                # The files of the second were here before those of the first.
+                held.numbers.remove(number)
+                held.numbers.appendleft(number)
+                held.began = now
             held.phase, held.span, held.since, held.is_begun = phase, (start, stop), now, True
 
     def done(self, worker: str, number: int, now: float) -> list[Action]:
@@ -101,6 +107,9 @@ class Leases:
             held.began, held.is_begun = now, False
             if held.numbers and held.numbers[0] in held.fetching:
                 held.since = math.inf
+        else:
+            # Of a worker that was taken for dead: whoever has it now does it for nothing, and nobody else shall.
+            self._late.add(number)
         self._attempts.pop(number, None)
         self._damage.pop(number, None)
         return self._fill(now)
@@ -115,8 +124,9 @@ class Leases:
             number = held.numbers.popleft()
             actions += self._lost(number, held, held.killed or how, now)
         for number in held.numbers:
-            self._attempts[number] -= 1  # it was never begun
-            heapq.heappush(self._again, (now, number))
+            if number not in self._late:
+                self._attempts[number] -= 1  # it was never begun
+                heapq.heappush(self._again, (now, number))
         return actions + self._fill(now)
 
     def tick(self, now: float) -> list[Action]:
@@ -214,8 +224,10 @@ class Leases:
     # Decisions
 
     def _lost(self, number: int, held: Held, why: str, now: float) -> list[Action]:
+        if number in self._late:
+            return []
         damage = self._damage.setdefault(number, self.damage(number))
-        if held.phase == messages.CALLING:
+        if held.span[1] > held.span[0]:
             damage.hit(held.span, why)
         elif held.killed and not held.is_begun:
             pass  # what it was killed for was done in the last moment
@@ -249,8 +261,10 @@ class Leases:
         return actions
 
     def _next(self, now: float) -> int | None:
-        if self._again and self._again[0][0] <= now:
-            return heapq.heappop(self._again)[1]
+        while self._again and self._again[0][0] <= now:
+            number = heapq.heappop(self._again)[1]
+            if number not in self._late:
+                return number
         if self._is_drained:
             return None
         number = next(self._fresh, None)

@@ -1,7 +1,8 @@
 """All that crosses between a batch job's driver and its workers: frames of JSON over a Unix socket.
 
 Driver to worker: ``ORDER`` (a lease: what to read, score and stage), ``RETIRE``. Worker to driver: ``HELLO``,
-``AT`` (what it begins, so that whoever dies can be blamed on its rows), ``DONE`` (an outcome). The job itself
+``AT`` (what it begins, so that whoever dies can be blamed on its rows; what is written after a call is that
+call's), ``DONE`` (an outcome). The job itself
 (`Job`) goes to the nursery with its order, once.
 
 Runs in workers too: Python 3.8, standard library only.

@@ -15,6 +15,7 @@ import resource
 import socket
 import sys
 import time
+import traceback
 import zlib
 from typing import Any, Iterator, Mapping, Sequence
 
@@ -41,6 +42,9 @@ class Worker:
         self._engine = engine
         self._about = about
         self._pid = os.getpid()
+        # What a worker stages is its own: one that outlives its job's driver for a while must not meet the files of
+        # a resumed job, which counts attempts from 1 again.
+        self._mark = os.urandom(4).hex()
         self._schema = read_schema(job.schema)
         is_script = job.settings.takes != "arrow"
         offered = offered_schema(job)
@@ -87,7 +91,7 @@ class Worker:
             link.send(frames.frame(messages.AT, json.dumps([number, phase, start, stop]).encode()))
 
         staging = self._job.staging
-        name = f"{number:08d}-{order.attempt}"
+        name = f"{number:08d}-{order.attempt}-{self._mark}"
         began, cpu = time.perf_counter(), time.process_time()
         letters = DeadLetters(os.path.join(staging, f"{name}.dead.jsonl"))
         calling = Calls(
@@ -96,6 +100,7 @@ class Worker:
             order,
             letters,
             lambda start, stop: tell(messages.CALLING, start, stop),
+            lambda start, stop: tell(messages.WRITING, start, stop),
         )
         path = os.path.join(staging, f"{name}.part")
         written = Written(path, self._job.encoding)
@@ -109,8 +114,9 @@ class Worker:
             outcome = written.facts()
         except EnoughError:
             written.discard()
-        except (PenstockError, MemoryError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - the edge: a worker that died of it would be asked again
             written.discard()
+            letters.discard()
             outcome = _failure_of(error, calling)
         letters.close()
         took = time.perf_counter() - began
@@ -256,6 +262,7 @@ def _failure_of(error: BaseException, calling: Calls) -> dict[str, Any]:
     items = max(calling.items, 1)
     return {
         "error": message,
+        "traceback": "" if isinstance(error, PenstockError) else traceback.format_exc(),
         "fatal": isinstance(error, (OutputError, JobError)),
         "items": items,
         "failed": items,

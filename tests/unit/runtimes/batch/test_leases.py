@@ -52,7 +52,7 @@ class World:
         if held is None:
             return
         if held:
-            self.leases.at(worker, held[0], phase, 0, 4, self.now)
+            self.leases.at(worker, held[0], phase, 0, 0 if phase == messages.READING else 4, self.now)
         self.perform(self.leases.gone(worker, "killed by SIGKILL", self.now))
 
     def wait(self, seconds: float) -> None:
@@ -181,3 +181,45 @@ def test_without_bisection_the_whole_call_is_dead_after_its_attempts() -> None:
     damage = Damage(max_retries=2, bisect=False)
     assert [damage.hit((0, 8), "hung") for _ in range(3)] == [False, False, True]
     assert damage.dead == [(0, 8, "hung")]
+
+
+def test_what_a_worker_says_it_does_is_what_it_does() -> None:
+    """The files of the second lease may be here before those of the first."""
+    held = leases.Leases(BatchSettings(timeout_s=5), iter(range(2)), ahead=True)
+    assert len(held.ready("a", 0.0)) == 2
+    held.postpone("a", 0)
+    held.postpone("a", 1)
+    assert held.sent("a", 1, 1.0)
+    held.at("a", 1, messages.CALLING, 0, 4, 2.0)
+    assert held.first_of("a") == 1
+    [kill] = held.tick(7.5)
+    assert (kill.do, kill.number) == ("kill", 1)
+    held.gone("a", "", 8.0)
+    assert held.damage(1).tries == {(0, 4): 1}
+    assert held.damage(0).is_none
+
+
+def test_an_outcome_of_a_worker_that_was_taken_for_dead_ends_the_mini_batch() -> None:
+    held = leases.Leases(BatchSettings(max_retries=5), iter([0]))
+    held.ready("a", 0.0)
+    held.at("a", 0, messages.CALLING, 0, 4, 0.0)
+    assert held.gone("a", "silent", 1.0) == []
+    held.ready("b", 1.0)
+    [again] = held.tick(5.0)
+    assert (again.worker, again.attempt) == ("b", 2)
+    assert held.done("a", 0, 6.0) == []
+    held.at("b", 0, messages.CALLING, 0, 4, 6.0)
+    assert held.gone("b", "killed", 7.0) == []
+    held.ready("c", 7.0)
+    assert held.tick(1000.0) == []
+    assert held.is_idle
+
+
+def test_only_calls_have_the_deadline_of_calls() -> None:
+    held = leases.Leases(BatchSettings(timeout_s=1), iter([0]))
+    held.ready("a", 0.0)
+    held.at("a", 0, messages.CALLING, 0, 4, 0.0)
+    held.at("a", 0, messages.WRITING, 0, 4, 0.9)
+    assert held.tick(100.0) == []
+    held.gone("a", "killed by SIGSEGV", 101.0)
+    assert held.damage(0).tries == {(0, 4): 1}, "what is written of a call is that call's"
