@@ -37,6 +37,10 @@ def run(paths):
         open("MARK", "w").close()
         os._exit(9)
     return [first]
+
+
+def shutdown():
+    print("farewell")
 """
 
 
@@ -93,6 +97,7 @@ def test_every_file_is_there_and_says_what_it_should(jobs: batch_jobs.Jobs, tmp_
     assert all(f"\nfile {first}\n" in printed for first in range(0, 100, 20))
     assert "loading\n" in printed
     assert "past Python\n" in printed
+    assert "farewell\n" in printed, "what is said last is not lost"
     assert "mini-batch 1\nfile 20\n" in printed
     assert "careful at 60\n" in texts(logs, "user/stderr/*/process*.stderr.txt")
     logged = texts(logs, "user/entry_script_log/*/process*.log.txt")

@@ -194,6 +194,10 @@ class Driver:
                 for worker in self._leases.workers:
                     engine.replace(worker, kill=True)
             engine.stop()
+            for event in engine.events(0.0):
+                # What was said last, in a script's shutdown() for one.
+                if event.kind == "log":
+                    self._on_event(event, time.monotonic())
             self._fetcher.close()
         if self._stops.count:
             raise stopping.Stopped

@@ -40,7 +40,7 @@ class Engine(Protocol):
         """Begin to start `workers` workers; from here on the job's file is there. Returns at once."""
 
     def events(self, timeout_s: float) -> Sequence[Event]:
-        """What has happened, waiting up to `timeout_s` when nothing has."""
+        """What has happened, waiting up to `timeout_s` when nothing has. After `stop`: what was said last."""
 
     def order(self, worker: str, order: Order) -> None:
         """Hand `order` to `worker`; one that is gone takes none, and its ``gone`` event says so."""

@@ -133,6 +133,8 @@ class RayEngine:
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         """See `Engine.events`. Raises JobError when the cluster is lost or cannot be used."""
+        if self._process is None:
+            return ()  # stopped: what its agents' workers say last is not told
         readable, _, _ = select.select([self._socket], [], [], timeout_s)
         if not readable:
             return ()
