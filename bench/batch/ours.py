@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.batch import shape
-from bench.batch.workloads import Workload
+from bench.batch.workloads import CONTESTANTS, Workload
 
 ROWS_A_MINI_BATCH = 1_000
 MINI_BATCH_BYTES = "64KB"
@@ -39,9 +39,15 @@ def in_mini_batches(workload: Workload, output: Path) -> list[str]:
     return [*argv(workload, output), "--mini-batch-size", MINI_BATCH_BYTES, *EVENTS]
 
 
-def on(engine: str) -> Callable[[Workload, Path], list[str]]:
-    """The same job on `engine`, with events."""
-    return lambda workload, output: [*argv(workload, output), "--engine", engine, *EVENTS]
+def on_local(workload: Workload, output: Path) -> list[str]:
+    """The same job with events."""
+    return [*argv(workload, output), *EVENTS]
+
+
+def on_ray(workload: Workload, output: Path) -> list[str]:
+    """The same job on a Ray cluster that is started for it, with events."""
+    wrapper = [sys.executable, str(CONTESTANTS / "on_ray.py")]
+    return [*wrapper, *on_local(workload, output), "--engine", "ray"]
 
 
 def summary(log: Path) -> Mapping[str, Any]:

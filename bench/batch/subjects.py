@@ -74,17 +74,6 @@ def _no_ray() -> str:
     return "" if importlib.util.find_spec("ray") else "Ray is not installed beside Penstock"
 
 
-def _ours_on(engine: str, missing: Callable[[], str] = lambda: "") -> Subject:
-    return Subject(
-        name=f"ours-{engine}",
-        title=f"Penstock, `--engine {engine}`",
-        argv=ours.on(engine),
-        variables=ours.VARIABLES,
-        working_s=ours.working_s,
-        missing=missing,
-    )
-
-
 RACING = ("bare", "ours", "joblib", "dask", "ray-data", "spark")
 """Who stands in the table of rows a second."""
 
@@ -108,8 +97,21 @@ SUBJECTS = {
             argv=_script("pyspark", "spark.py"),
             missing=_no_java,
         ),
-        _ours_on("local"),
-        _ours_on("ray", _no_ray),
+        Subject(
+            name="ours-local",
+            title="Penstock, `--engine local`",
+            argv=ours.on_local,
+            variables=ours.VARIABLES,
+            working_s=ours.working_s,
+        ),
+        Subject(
+            name="ours-ray",
+            title="Penstock, `--engine ray`",
+            argv=ours.on_ray,
+            variables=ours.VARIABLES,
+            working_s=ours.working_s,
+            missing=_no_ray,
+        ),
         Subject(
             name="ours-mini",
             title="Penstock, mini-batches of 1,000 rows",
