@@ -13,7 +13,10 @@ from penstock.runtimes.batch.sinks.interface import Part, Sink
 def staged(sink: Sink, results: Iterable[Any]) -> list[Part]:
     """One part for each of `results`: a ``pyarrow.Table``, what a script returned, or None for no results."""
     folder = sink.staging()
-    return [encoded(sink.encoding, Path(folder) / f"{number}.1", number, one) for number, one in enumerate(results)]
+    return [
+        encoded(sink.encoding, Path(folder) / f"{number}.1", number, one)
+        for number, one in enumerate(results)
+    ]
 
 
 def encoded(encoding: str, path: Path, number: int, result: Any) -> Part:

@@ -15,6 +15,7 @@ from typing import Any, Mapping
 
 from penstock.bundle.manifest import Manifest
 from penstock.bundle.requirements import Requirements
+from penstock.kit import urls
 
 
 @dataclass(frozen=True)
@@ -220,8 +221,12 @@ class BatchLaunch:
         settings = dataclasses.asdict(self.settings)
         for name in _WITHOUT_EFFECT_ON_RESULTS:
             del settings[name]
-        content = [self.manifest.to_json(), dataclasses.asdict(self.inputs), dataclasses.asdict(self.output)]
-        text = json.dumps([*content, settings], sort_keys=True)
+        inputs, output = dataclasses.asdict(self.inputs), dataclasses.asdict(self.output)
+        # A new password or token makes no new kind of work.
+        inputs["locations"] = [urls.without_secrets(location) for location in self.inputs.locations]
+        output["location"] = urls.without_secrets(self.output.location)
+        del inputs["storage"], output["storage"]
+        text = json.dumps([self.manifest.to_json(), inputs, output, settings], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

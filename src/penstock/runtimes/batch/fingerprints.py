@@ -9,6 +9,7 @@ from pathlib import Path
 
 from penstock.bundle.batch import BatchLaunch
 from penstock.bundle.manifest import Manifest
+from penstock.kit import urls
 
 _CHUNK = 1 << 20
 
@@ -24,7 +25,8 @@ def kind(launch: BatchLaunch) -> str:
 def work(launch: BatchLaunch) -> str:
     """Equal for jobs that score the same inputs with the same model or script into the same place, however they are
     run. 16 hexadecimal digits."""
-    what = [launch.inputs.locations, launch.inputs.query, launch.output.location, launch.output.table]
+    places = [*launch.inputs.locations, launch.output.location]
+    what = [*map(urls.without_secrets, places), launch.inputs.query, launch.output.table]
     digest = hashlib.sha256(repr([*what, launch.settings.method]).encode())
     _add_state(digest, launch.manifest)
     return digest.hexdigest()[:16]
@@ -43,6 +45,13 @@ def model(manifest: Manifest) -> str:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def scorer(manifest: Manifest) -> str:
+    """Changes when the model or the script is written anew. 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    _add_state(digest, manifest)
+    return digest.hexdigest()[:16]
 
 
 def _add_state(digest: hashlib._Hash, manifest: Manifest) -> None:

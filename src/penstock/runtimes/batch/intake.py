@@ -32,7 +32,10 @@ class Intake:
         self._launch = launch
         self._folder = folder
         self._sources = sources.open_sources(
-            launch.inputs, format_of=formats.format_of, by_path=launch.settings.takes == "files"
+            launch.inputs,
+            format_of=formats.format_of,
+            by_path=launch.settings.takes == "files",
+            output=launch.output.location,
         )
         self._sampled: list[SourceFile] = []
         self._per_format: dict[str, int] = {}
@@ -67,6 +70,12 @@ class Intake:
             raise DataError(
                 "the input holds no files: " + ", ".join(self.locations()),
                 hint="hidden files and files that begin with an underscore are passed over",
+            )
+        if inputs.read.header == "from_first_file" and self.files > 1:
+            raise DataError(
+                f"header: from_first_file, and there are {self.files} files: that only the first has a header cannot "
+                "be read yet",
+                hint="all_files_same_headers where each file has one; no_header with column names where none has",
             )
         schema = None if settings.takes == "files" else self._schema()
         ledger.remember(
@@ -167,7 +176,7 @@ class Intake:
         types: dict[str, str] = {}
         for source in self._sources:
             types.update(source.column_types())
-        for name in self._sampled[0].constants:
+        for name in dict.fromkeys(name for file in self._sampled for name in file.constants):
             if name not in unified.names:
                 said = [file.constants.get(name) for file in self._sampled]
                 kind = column_kinds.type_of(types[name]) if name in types else _guessed(said)

@@ -49,9 +49,8 @@ class Reader:
             _check_unchanged(piece)
 
     def _of(self, piece: Piece, refuse: Refuse) -> Iterator[Any]:
-        wanted = None
-        if self.columns is not None:
-            wanted = [name for name in self.columns if name not in piece.file.constants]
+        offered = self.schema.names if self.columns is None else self.columns
+        wanted = [name for name in offered if name not in piece.file.constants]
         first = max(piece.cut.first_row, 0)
         refused: list[int] = []
 
@@ -111,8 +110,9 @@ def _with_origin(batch: Any, piece: Piece, row: int, schema: Any, columns: Seque
             kind = schema.field(name).type if schema is not None and name in schema.names else pa.string()
             constant = pa.repeat(pa.scalar(value, pa.string()).cast(kind), count)
             table = table.append_column(name, constant)
-    if columns is not None and table.column_names != list(columns):
-        table = table.select(list(columns))
+    offered = schema.names if columns is None else list(columns)
+    if table.column_names != offered:
+        table = table.select(offered)
     table = table.append_column(FILE, pa.repeat(pa.scalar(piece.file.uri), count).dictionary_encode())
     return table.append_column(ROW, pa.array(range(row, row + count), pa.int64()))
 
