@@ -1,4 +1,5 @@
-"""The main job in miniature, on real data: train, save, serve, score over HTTP, look at the metrics, stop.
+"""The main job in miniature, on real data: train, save, serve, score over HTTP, look at the metrics, stop; then
+score a file in batch.
 
 ``make demo`` runs it. It is a test too: whatever is not as expected ends it with a word and exit code 1.
 """
@@ -33,6 +34,7 @@ LOAD_S = 2.0
 CALLERS = 8
 READY_WITHIN_S = 45.0
 STOPPED_WITHIN_S = 20.0
+SCORED_WITHIN_S = 60.0
 
 console = Console(highlight=False)
 steps = itertools.count(1)
@@ -337,9 +339,39 @@ def stop(server: Server) -> None:
     say(f"requests in flight answered, exit code {code}, after {time.monotonic() - began:.1f} s")
 
 
+def in_batch(file: Path, model: Any, rows: Any) -> None:
+    """The same wines from a file, and what comes of them in another."""
+    import pandas as pd
+
+    folder = file.parent
+    rows.rename_axis("wine").to_csv(folder / "wines.csv")
+    command(f"penstock score {file.name} --input wines.csv --output scores.csv")
+    began = time.monotonic()
+    done = subprocess.run(
+        [PENSTOCK, "score", file.name, "--input", "wines.csv", "--output", "scores.csv"],
+        cwd=folder,
+        env={**os.environ, "PENSTOCK_JOBS": str(folder / "jobs")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SCORED_WITHIN_S,
+        check=False,
+    )
+    expect(done.returncode == 0, f"penstock score ended with {done.returncode}: {done.stderr[-2000:]}")
+    scores = pd.read_csv(folder / "scores.csv")
+    expect(list(scores.wine) == list(rows.index), "the rows are not those of the input, in its order")
+    expect(list(scores.prediction) == list(model.predict(rows)), "the scores are not the model's own")
+    command("head -3 scores.csv")
+    for line in (folder / "scores.csv").read_text().splitlines()[:3]:
+        say(escape(line))
+    say(f"{len(scores)} wines, each once and in their order, after {time.monotonic() - began:.1f} s")
+
+
 def tell(folder: Path) -> None:
     """The whole story."""
-    console.print("[bold]Penstock[/]: from a model file to a scoring server, with real wines")
+    console.print(
+        "[bold]Penstock[/]: from a model file to a scoring server and a file of scores, with real wines"
+    )
     step("Train a model")
     with console.status("importing scikit-learn"):
         model, rows, truth, file = train(folder)
@@ -366,6 +398,8 @@ def tell(folder: Path) -> None:
             # The folder, and the log in it, are gone by the time anybody could look.
             log = server.log.read_text(errors="replace")[-4000:]
             raise UnexpectedError(f"{error}\n\nthe server's log:\n{log}") from error
+    step("Score a file of them in batch")
+    in_batch(file, model, rows)
 
 
 def main() -> int:
@@ -374,7 +408,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="penstock-demo-") as folder:
             tell(Path(folder))
-    except (UnexpectedError, OSError) as error:
+    except (UnexpectedError, OSError, subprocess.TimeoutExpired) as error:
         console.print(f"\n[bold red]The demo failed:[/] {escape(str(error))}", soft_wrap=True)
         return 1
     except KeyboardInterrupt:

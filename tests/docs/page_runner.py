@@ -36,7 +36,7 @@ LANGUAGES = {"console", "python", "yaml", "json", "text"}
 DIRECTIVES = {"run", "file", "from", "post", "exit", "not run"}
 PORT = "5001"
 READY_WITHIN_S = 90.0
-COMMAND_WITHIN_S = 60.0
+COMMAND_WITHIN_S = 120.0
 
 _BLOCK = re.compile(
     r"(?:^<!--\s*(?P<directive>[a-z ]+):\s*(?P<value>.*?)\s*-->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
@@ -110,6 +110,7 @@ class Runner:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "CURL_HOME": str(folder),
             "COLUMNS": "100",
+            "PENSTOCK_JOBS": str(folder / "jobs"),
         }
 
     def run(self, block: Block) -> None:

@@ -34,7 +34,8 @@ def test_the_demo_works_and_is_plain_where_nobody_watches() -> None:
     assert "All as expected" in done.stdout
     assert "\x1b" not in done.stdout
     assert not done.stderr
-    for number, title in enumerate(("Train", "Serve", "Score", "Misspell", "Read", "Put", "Look", "Stop"), 1):
+    titles = ("Train", "Serve", "Score", "Misspell", "Read", "Put", "Look", "Stop", "Score a file")
+    for number, title in enumerate(titles, 1):
         assert f"\n{number}  {title}" in done.stdout
 
 

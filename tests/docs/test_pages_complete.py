@@ -3,9 +3,12 @@ metrics, links, keys of deployment files."""
 
 from __future__ import annotations
 
+import argparse
 import ast
 import dataclasses
+import inspect
 import re
+import textwrap
 from pathlib import Path
 
 import click
@@ -14,8 +17,12 @@ from page_runner import ROOT
 
 from penstock.bundle import launch
 from penstock.bundle.manifest import Settings
-from penstock.cli import exits, serve_options
+from penstock.cli import exits, score_options, serve_options
+from penstock.cli.score import score
 from penstock.cli.serve import serve
+from penstock.runtimes.batch import checking, closing, driving, log_tree
+from penstock.runtimes.batch.engines import ray_head, ray_options
+from penstock.runtimes.batch.formats import registry
 from penstock.runtimes.realtime import connections, metrics
 from penstock.scoring.scripts import stand_ins
 from penstock.spec.deployment_schema import KubernetesOnlineDeployment, ManagedOnlineDeployment
@@ -47,32 +54,58 @@ def code(text: str) -> set[str]:
     return set(re.findall(r"`([^`]+)`", text))
 
 
-def test_every_option_is_documented_and_none_that_is_not_there() -> None:
-    real = {
+COMMANDS = {"serve.md": serve, "score.md": score}
+
+
+def options_of(command: click.Command) -> set[str]:
+    """Everything that may be typed behind `command` and begins with a dash."""
+    return {
         name
-        for option in serve.params
+        for option in command.params
         if isinstance(option, click.Option)
         for name in (*option.opts, *option.secondary_opts)
     } | {"-h", "--help"}
+
+
+@pytest.mark.parametrize("page", COMMANDS)
+def test_every_option_is_documented_and_none_that_is_not_there(page: str) -> None:
     assert serve_options.OPTIONS
-    told = set().union(*map(code, first_cells(section("serve.md", "Options"))))
-    assert told == real
+    assert score_options.OPTIONS
+    told = set().union(*map(code, first_cells(section(page, "Options"))))
+    assert told == options_of(COMMANDS[page])
+
+
+STEP_ARGUMENTS = {"--error_threshold", "--allowed_failed_percent", "--first_task_creation_timeout"}
+"""Azure ML's own, in the YAML of a parallel step."""
+
+
+def _node_actions() -> list[argparse.Action]:
+    """The options of the command that runs a cluster's head."""
+    parser = ray_head._parser()
+    actions = list(parser._actions)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                actions += command._actions
+    return actions
 
 
 def test_options_on_all_pages_exist() -> None:
-    real = {name for option in serve.params for name in option.opts} | {"--help", "--version"}
-    foreign = {"--data-binary", "--find-links", "--pre"}
+    real = set().union(*map(options_of, COMMANDS.values())) | {"--version"}
+    nodes = {name for action in _node_actions() for name in action.option_strings}
+    foreign = {"--data-binary", "--find-links", "--pre", *nodes, *STEP_ARGUMENTS}
     for page in PAGES:
         text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-        found = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", " ".join(code(text))))
+        found = set(re.findall(r"(?<![\w-])--[a-z][a-z_-]+", " ".join(code(text))))
         assert found <= real | foreign, f"{page.name}: {found - real - foreign}"
 
 
-def test_defaults_in_the_help_are_those_of_the_page() -> None:
-    page = section("serve.md", "Options")
-    for option in serve.params:
+@pytest.mark.parametrize("name", COMMANDS)
+def test_defaults_in_the_help_are_those_of_the_page(name: str) -> None:
+    page = section(name, "Options")
+    for option in COMMANDS[name].params:
         stated = re.search(r"\[default: ([^\];,]+)", getattr(option, "help", "") or "")
-        if stated and "`" not in stated[1] and re.fullmatch(r"[\w.]+", stated[1]) and stated[1] != "the":
+        if stated and re.fullmatch(r"[\w.-]+", stated[1]) and stated[1] not in ("the", "all", "none"):
             (row,) = [row for row in page.splitlines() if f"`{option.opts[0]}`" in row.split(" | ")[0]]
             assert stated[1] in row.rpartition("default")[2], (
                 f"{option.opts[0]}: {stated[1]} is not in: {row}"
@@ -97,11 +130,84 @@ def test_every_variable_of_ours_is_documented() -> None:
     assert {name for name in read if name not in told} == set()
 
 
-def test_every_exit_code_is_documented() -> None:
-    told = {
-        int(number) for number in re.findall(r"^\| (\d+) \|", section("serve.md", "Exit codes"), re.MULTILINE)
+@pytest.mark.parametrize(("page", "elsewhere"), [("serve.md", {exits.JOB}), ("score.md", set())])
+def test_every_exit_code_is_documented(page: str, elsewhere: set[int]) -> None:
+    told = {int(number) for number in re.findall(r"^\| (\d+) \|", section(page, "Exit codes"), re.MULTILINE)}
+    assert told == set(exits.MEANINGS) - elsewhere
+
+
+def _rows(page: str, title: str) -> dict[str, set[str]]:
+    """What each row of a table whose first cell is code names besides."""
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*) \|$", section(page, title), re.MULTILINE)
+    return {name: code(rest) for name, rest in rows}
+
+
+def _events() -> dict[str, set[str]]:
+    """The events of a job and the fields that each is given by name, as the source has them."""
+    found: dict[str, set[str]] = {}
+    for file in (SOURCE / "runtimes" / "batch").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".event") and node.args:
+                name = ast.literal_eval(node.args[0])
+                found.setdefault(name, set()).update(word.arg for word in node.keywords if word.arg)
+    return found
+
+
+def _keys_of(function: object) -> set[str]:
+    """The keys of the dictionary literals in `function`."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # type: ignore[arg-type]
+    return {
+        key.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Dict)
+        for key in node.keys
+        if isinstance(key, ast.Constant)
     }
-    assert told == set(exits.MEANINGS)
+
+
+def test_every_event_of_a_job_is_documented_with_its_fields() -> None:
+    told = _rows("score.md", "What is shown")
+    real = _events()
+    real["planned"] |= {"files", "left_out", "mini_batches", "bytes"}
+    real["progress"] |= _keys_of(driving.Driver._state)
+    real["finished"] |= _keys_of(closing.summary)
+    assert set(told) == set(real) | {"checked"}
+    for name, fields in real.items():
+        assert fields <= told[name], f"{name}: not documented: {fields - told[name]}"
+        assert {word for word in told[name] if word[0] != "-"} <= fields | {"rows", "files"}, (
+            f"{name}: not there: {told[name] - fields}"
+        )
+    assert told["checked"] >= _keys_of(checking._about)
+
+
+def test_every_option_of_the_ray_engine_is_documented_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*?)\s*\|", section("engines.md", "Options"), re.MULTILINE))
+    defaults = ray_options.RayOptions()
+    assert rows == {
+        field.name: f"{value:g}" if isinstance(value, (int, float)) else str(value)
+        for field in dataclasses.fields(ray_options.RayOptions)
+        for value in [getattr(defaults, field.name)]
+    }
+
+
+def test_every_log_file_of_a_job_is_documented() -> None:
+    told = " ".join(first_cells(section("score.md", "Where things are")))
+    told += section("score.md", "Where things are")
+    for name in re.findall(r"^([\w/]+)[./<]", log_tree.README, re.MULTILINE):
+        assert name.partition("/")[0] in told, name
+
+
+def test_formats_and_modes_are_those_of_the_program() -> None:
+    real = {parameter.name: parameter for parameter in score.params}
+    told = _rows("batch.md", "Input")
+    kind = real["input_format"].type
+    assert isinstance(kind, click.Choice)
+    assert set(told) == set(kind.choices)
+    for suffix in ("." + each for each in registry._SUFFIXES):
+        assert any(suffix in names for names in told.values()), suffix
+    mode = real["if_exists"].type
+    assert isinstance(mode, click.Choice)
+    assert set(mode.choices) <= set(_rows("batch.md", "Output"))
 
 
 def statuses_in_source() -> set[int]:

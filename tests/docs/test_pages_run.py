@@ -27,12 +27,15 @@ def _runs(page: Path) -> bool:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of examples/ after ``python train.py``."""
+    """A copy of examples/ after ``python train.py`` and ``python flowers.py``."""
     folder = tmp_path_factory.mktemp("trained") / "examples"
     shutil.copytree(
-        ROOT / "examples", folder, ignore=shutil.ignore_patterns("__pycache__", "*.pkl", "iris-mlflow")
+        ROOT / "examples",
+        folder,
+        ignore=shutil.ignore_patterns("__pycache__", "*.pkl", "iris-mlflow", "*.csv", "flowers", "results"),
     )
-    subprocess.run([sys.executable, "train.py"], cwd=folder, check=True, timeout=60, capture_output=True)
+    for script in ("train.py", "flowers.py"):
+        subprocess.run([sys.executable, script], cwd=folder, check=True, timeout=60, capture_output=True)
     return folder
 
 
@@ -50,7 +53,7 @@ def test_every_block_is_one_that_can_be_tested(page: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", [page for page in PAGES if _runs(page)], ids=lambda page: page.name)
 def test_what_a_page_shows_works(page: Path, trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained, tmp_path / "examples")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 _SECRET_PARAMETERS = re.compile(
     r"(?i)((?:^|[?&;])(?:password|passwd|pwd|secret|token|key|sig|signature|credential)[^=&;]*=)[^&;]*"
@@ -19,4 +19,6 @@ def without_secrets(location: str) -> str:
     name, colon, _ = user.partition(":")
     netloc = f"{name}{':***' if colon else ''}{at}{host}"
     query = _SECRET_PARAMETERS.sub(r"\1***", parts.query)
-    return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
+    # Not urlunsplit, which takes sqlite:///file.db for sqlite:/file.db.
+    end = (f"?{query}" if query else "") + (f"#{parts.fragment}" if parts.fragment else "")
+    return f"{parts.scheme}://{netloc}{parts.path}{end}"

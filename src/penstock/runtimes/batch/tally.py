@@ -60,7 +60,8 @@ class Tally:
     def verdict(self, settings: BatchSettings, planned: int, *, noun: str) -> str:
         """Why the job is lost, of `planned` mini-batches; empty while it is not. `noun`: rows or files."""
         if 0 <= settings.error_threshold < self.failed:
-            return f"{self.failed} {noun} failed, and error_threshold allows {settings.error_threshold}"
+            what = noun if self.failed > 1 else noun[:-1]
+            return f"{self.failed} {what} failed, and error_threshold allows {settings.error_threshold}"
         if 0 <= settings.mini_batch_error_threshold < self.failed_mini_batches:
             return (
                 f"{self.failed_mini_batches} mini-batches failed, and mini_batch_error_threshold allows "
