@@ -73,8 +73,8 @@ class Intake:
             )
         if inputs.read.header == "from_first_file" and self.files > 1:
             raise DataError(
-                f"header: from_first_file, and there are {self.files} files: that only the first has a header cannot "
-                "be read yet",
+                f"header: from_first_file, and there are {self.files} files: that only the first has a header "
+                "cannot be read yet",
                 hint="all_files_same_headers where each file has one; no_header with column names where none has",
             )
         schema = None if settings.takes == "files" else self._schema()
