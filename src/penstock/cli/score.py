@@ -58,8 +58,6 @@ def score(**given: Any) -> None:
     """
     environ = dict(os.environ)
     launch = resumed(given, environ) if given["resume"] else begun(given, environ)
-    if not launch.check:
-        jobs.write_launch(launch)
     inherited = {name: value for name, value in environ.items() if name not in variables.SECRETS}
     handover.hand_over(launch, inherited, to=handover.DRIVER)
 

@@ -6,17 +6,20 @@ driver itself imports what it plans with.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 from penstock import errors
+from penstock.bundle import jobs
 from penstock.bundle import launch as launching
 from penstock.bundle.batch import BatchLaunch
 from penstock.kit import complaints, processes
 from penstock.runtimes.batch import stopping
 from penstock.runtimes.batch.engines import registry as engines
+from penstock.runtimes.batch.ledger import Ledger
 
 OK, BUG, START, JOB, INTERRUPTED = 0, 1, 3, 5, 130
 """Exit codes, as `penstock.cli.exits` has them."""
@@ -25,8 +28,28 @@ JOB_FILE = "worker.json"
 """What workers must know, in the job's folder."""
 
 
-def run(launch: BatchLaunch) -> None:
+def run(launch: BatchLaunch, stops: stopping.Stops) -> None:
     """Do the job of `launch`. Raises PenstockError, or `stopping.Stopped`."""
+    with contextlib.closing(_opened(launch)) as ledger:
+        _work(launch, ledger, stops)
+
+
+def _opened(launch: BatchLaunch) -> Ledger:
+    """The job's folder with its launch in it, and its ledger: nothing in there is touched before the ledger's lock
+    says that nobody works on it."""
+    try:
+        Path(launch.folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        ledger = Ledger(launch.folder)
+        jobs.write_launch(launch)
+    except OSError as error:
+        raise errors.JobError(
+            f"the job's folder {launch.folder} cannot be used: {error.strerror}",
+            hint="PENSTOCK_JOBS names another folder for all jobs",
+        ) from error
+    return ledger
+
+
+def _work(launch: BatchLaunch, ledger: Ledger, stops: stopping.Stops) -> None:
     Path(launch.folder, JOB_FILE).unlink(missing_ok=True)
     engine = engines.open_engine(
         launch, job_file=str(Path(launch.folder, JOB_FILE)), variables=worker_variables(launch)
@@ -35,7 +58,7 @@ def run(launch: BatchLaunch) -> None:
         engine.prepare()
         from penstock.runtimes.batch import driving
 
-        driving.Driver(launch, engine).run()
+        driving.Driver(launch, engine, ledger, stops).run()
     finally:
         engine.stop()
 
@@ -57,24 +80,37 @@ def main(argv: list[str]) -> NoReturn:
     with os.fdopen(int(argv[2]), encoding="utf-8") as file:
         launch = BatchLaunch.from_json(file.read())
     code = OK
+    processes.raise_descriptor_limit()  # for each worker has a connection
+    stops = stopping.Stops()
     try:
         if launch.check:
             from penstock.runtimes.batch import checking
 
             checking.check(launch)
         else:
-            run(launch)
+            run(launch, stops)
     except stopping.Stopped:
         resume = f"penstock score --resume {launch.job}"
-        sys.stderr.write(f"stopped; nothing is lost. Go on with: {resume}\n")
+        _say("stopped\n" if launch.check else f"stopped; nothing is lost. Go on with: {resume}\n")
         code = INTERRUPTED
     except errors.PenstockError as error:
         is_json = launch.log_format == "json"
-        sys.stderr.write(complaints.json_of(error) if is_json else complaints.text_of(error))
+        _say(complaints.json_of(error) if is_json else complaints.text_of(error))
         code = START if isinstance(error, errors.StartError) else JOB
-    sys.stderr.flush()
-    sys.stdout.flush()
+    if stops.count > 1:
+        os._exit(code)  # whoever insists does not wait for files that are on their way
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Nobody reads any more (`| head`); the interpreter must not try again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal is gone
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 if __name__ == "__main__":

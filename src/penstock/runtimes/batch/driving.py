@@ -10,7 +10,10 @@ nothing that is there already.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -45,6 +48,11 @@ from penstock.runtimes.batch.tally import Tally
 JOB_FILE = "worker.json"
 """What workers must know, in the job's folder."""
 
+NO_PLACE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR, errno.EMFILE,
+)  # fmt: skip
+"""What the machine's state is to blame for."""
+
 TURN_S = 0.2
 """How long the loop waits for events before it looks at the clock."""
 
@@ -52,8 +60,10 @@ TURN_S = 0.2
 class Driver:
     """One run of one job."""
 
-    def __init__(self, launch: BatchLaunch, engine: Engine) -> None:
-        """`engine` may be preparing itself already; whoever made it stops it."""
+    def __init__(self, launch: BatchLaunch, engine: Engine, ledger: Ledger, stops: stopping.Stops) -> None:
+        """`engine` may be preparing itself already; whoever made it stops it, and closes `ledger`."""
+        self._ledger = ledger
+        self._stops = stops
         self._launch = launch
         self._engine = engine
         self._folder = Path(launch.folder)
@@ -70,24 +80,42 @@ class Driver:
 
     def run(self) -> Published:
         """Do the job, from wherever it stands. Raises PenstockError, or `stopping.Stopped`."""
-        self._stops = stopping.Stops(self._drain)
         jobs.write_about(str(self._folder), status="running", pid=os.getpid(), kind=self._kind())
         for note in self._launch.notes:
             self._show.say(note)
-        self._ledger = Ledger(str(self._folder))
         try:
             return self._run()
         except errors.PenstockError as error:
-            jobs.write_about(str(self._folder), status="failed", error=error.message)
-            self._log.failed(error, time.monotonic())
+            self._failed(error)
             raise
+        except (OSError, sqlite3.Error) as error:
+            told = self._unusable(error)
+            if told is None:
+                raise
+            self._failed(told)
+            raise told from error
         except stopping.Stopped:
             jobs.write_about(str(self._folder), status="stopped")
             self._log.stopped(time.monotonic())
             raise
         finally:
-            self._log.close()
-            self._ledger.close()
+            with contextlib.suppress(OSError):
+                self._log.close()
+
+    def _failed(self, error: errors.PenstockError) -> None:
+        with contextlib.suppress(OSError):  # what we say on screen is more than what a full disk can keep
+            jobs.write_about(str(self._folder), status="failed", error=error.message)
+            self._log.failed(error, time.monotonic())
+
+    def _unusable(self, error: OSError | sqlite3.Error) -> errors.JobError | None:
+        """`error` as what happened to the job's own folder; None: it is a bug of ours."""
+        if isinstance(error, OSError) and error.errno not in NO_PLACE:
+            return None
+        said = error.strerror if isinstance(error, OSError) else error
+        return errors.JobError(
+            f"{getattr(error, 'filename', None) or self._folder} cannot be used: {said}",
+            hint=f"when that is mended: penstock score --resume {self._launch.job}",
+        )
 
     def _kind(self) -> str:
         return fingerprints.kind(self._launch)
@@ -126,6 +154,7 @@ class Driver:
     def _plan(self) -> None:
         launch = self._launch
         if self._ledger.fact("planned"):
+            self._look_at_scorer()
             return
         self._sink.check()
         known = (
@@ -134,7 +163,6 @@ class Driver:
         began = time.perf_counter()
         self._intake.write_plan(self._ledger, known)
         count, size = self._ledger.planned()
-        digest = fingerprints.model(launch.manifest) if launch.output.lineage else ""
         if not launch.force:
             siblings.check(
                 self._folder,
@@ -142,7 +170,12 @@ class Driver:
                 inputs=self._ledger.fact("inputs"),
                 output=launch.output.location,
             )
-        self._ledger.remember(planned=True, planning_s=time.perf_counter() - began, model_digest=digest)
+        self._ledger.remember(
+            planned=True,
+            planning_s=time.perf_counter() - began,
+            model_digest=self._model_digest(),
+            scorer=fingerprints.scorer(launch.manifest),
+        )
         about = {
             "files": self._ledger.fact("files"),
             "left_out": self._ledger.fact("left_out"),
@@ -157,6 +190,23 @@ class Driver:
             **about,
         )
         self._show.event("planned", seconds=round(time.perf_counter() - began, 3), **about)
+
+    def _model_digest(self) -> str:
+        return fingerprints.model(self._launch.manifest) if self._launch.output.lineage else ""
+
+    def _look_at_scorer(self) -> None:
+        """Whoever resumes has perhaps mended the script. What was scored is kept, so that has to be said."""
+        scorer = fingerprints.scorer(self._launch.manifest)
+        if scorer == self._ledger.fact("scorer") or self._ledger.fact("publishing"):
+            return
+        self._ledger.remember(scorer=scorer, model_digest=self._model_digest())
+        kept = self._ledger.good()
+        if kept:
+            self._show.say(
+                f"the model or script has changed since the job began; {kept:,} mini-batches that were scored "
+                "before are kept as they are. A new job scores all with the new one",
+                level="warning",
+            )
 
     # Scoring
 
@@ -175,14 +225,22 @@ class Driver:
             max(planned - self._tally.mini_batches, 1),
         )
         self._write_job()
-        self._limit_bytes = self._memory_limit(workers)
+        self._is_grown: dict[str, bool] = {}
+        self._limits: dict[str, int] = {}
+        self._places = workers
         self._leases = leases.Leases(
             self._settings, self._ledger.open_numbers(), ahead=self._intake.is_remote
         )
         self._fetcher = Fetcher(self._folder / "inputs", self._intake.fetch)
-        engine = self._engine
         self._planned = planned
         self._bytes = self._ledger.planned()[1]
+        with self._stops.draining(self._drain):
+            self._work_off(workers)
+        if self._stops.count:
+            raise stopping.Stopped
+
+    def _work_off(self, workers: int) -> None:
+        engine = self._engine
         try:
             engine.start(workers)
             while not self._leases.is_idle or self._fetcher.is_busy:
@@ -198,9 +256,8 @@ class Driver:
                 # What was said last, in a script's shutdown() for one.
                 if event.kind == "log":
                     self._on_event(event, time.monotonic())
-            self._fetcher.close()
-        if self._stops.count:
-            raise stopping.Stopped
+            if self._stops.count < 2:
+                self._fetcher.close()
 
     def _turn(self) -> None:
         found = self._engine.events(0.02 if self._fetcher.is_busy else TURN_S)
@@ -240,6 +297,9 @@ class Driver:
                 for note in content.get("notes", ()):
                     self._show.say(note)
             self._workers[worker] = {"items": 0, "cpu_s": 0.0, "peak_bytes": 0}
+            self._limits[worker] = self._memory_limit(
+                content["resident"], is_shared=content.get("is_born_with", False)
+            )
             self._show.event("worker-ready", worker=worker)
             self._log.ready(worker, content["pid"])
             self._perform(self._leases.ready(worker, now))
@@ -285,7 +345,7 @@ class Driver:
             if self._intake.is_remote:
                 self._fetcher.release(self._ledger.mini_batch(outcome.number))
         else:
-            resuming.drop(outcome, self._staging)
+            resuming.drop(outcome, self._staging, self._ledger.outcome(outcome.number))
         about = self._workers.setdefault(worker, {"items": 0, "cpu_s": 0.0, "peak_bytes": 0})
         about["items"] += outcome.items
         about["cpu_s"] += outcome.cpu_s
@@ -298,13 +358,13 @@ class Driver:
     def _on_usage(self, worker: str, resident: int) -> None:
         """The memory guard: a worker that has grown is replaced when it has done what it does; one that grows on
         is killed, before the kernel chooses somebody else."""
-        if resident <= self._limit_bytes:
+        limit = self._limits.get(worker, 2**62)
+        if resident <= limit:
             return
         self._is_grown[worker] = True
-        if resident > self._limit_bytes * 1.25:
+        if resident > limit * 1.25:
             why = (
-                f"it took {progress.size(resident)} of memory, more than the limit of "
-                f"{progress.size(self._limit_bytes)}"
+                f"it took {progress.size(resident)} of memory, more than the limit of {progress.size(limit)}"
             )
             self._leases.blame(worker, why)
             self._engine.replace(worker, kill=True)
@@ -379,11 +439,21 @@ class Driver:
         )
         jobs.replace_file(str(self._folder / JOB_FILE), job.to_json())
 
-    def _memory_limit(self, workers: int) -> int:
-        self._is_grown: dict[str, bool] = {}
-        if self._settings.memory_limit_mb:
-            return self._settings.memory_limit_mb * 2**20
-        return int(processes.memory_bytes() * 0.9 / workers) or 2**62
+    def _memory_limit(self, resident: int, *, is_shared: bool) -> int:
+        """The limit of a worker that begins with `resident` bytes. Raises JobError: it is over it already."""
+        if not self._settings.memory_limit_mb:
+            whole = processes.memory_bytes() * 0.9
+            # All workers have together what they share: it is nobody's growth.
+            shared = resident if is_shared else 0
+            return int(shared + max(whole - shared, 0) / self._places) if whole else 2**62
+        limit = self._settings.memory_limit_mb * 2**20
+        if resident > limit:
+            raise errors.JobError(
+                f"a worker that has only loaded takes {progress.size(resident)} of memory, more than the limit of "
+                f"{progress.size(limit)}",
+                hint=f"penstock score --resume {self._launch.job} --memory-limit {2 * resident // 2**20}MB",
+            )
+        return limit
 
     def _publish(self) -> Published:
         began = time.perf_counter()
@@ -453,14 +523,11 @@ class Driver:
             "left_s": None if left is None else round(left, 1),
         }
 
-    def _drain(self) -> bool:
+    def _drain(self) -> None:
         self._show.say(
             "stopping when the mini-batches under way are done; once more stops at once", level="warning"
         )
-        if not hasattr(self, "_leases"):
-            return False
         self._leases.close()
-        return True
 
 
 def _load_failure(failure: Mapping[str, Any]) -> errors.PenstockError:

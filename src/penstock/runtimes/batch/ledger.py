@@ -48,6 +48,7 @@ class Ledger:
         or the file is damaged."""
         self._lock = _locked(Path(folder, LOCK))
         self.seconds = 0.0
+        self._base: sqlite3.Connection
         try:
             self._base = sqlite3.connect(Path(folder, FILE), isolation_level=None, check_same_thread=False)
             self._base.execute("PRAGMA journal_mode=WAL")
@@ -125,11 +126,18 @@ class Ledger:
 
     def open_numbers(self) -> Iterator[int]:
         """Mini-batches without an outcome, in order."""
-        found = self._base.execute(
-            "SELECT number FROM mini_batches WHERE number NOT IN (SELECT number FROM outcomes) ORDER BY number"
-        )
-        for (number,) in found:
-            yield number
+        # In parts: while a query is open, nothing that is written can leave the write-ahead log.
+        last = -1
+        while True:
+            found = self._base.execute(
+                "SELECT number FROM mini_batches WHERE number > ? AND number NOT IN (SELECT number FROM outcomes)"
+                " ORDER BY number LIMIT ?",
+                (last, PLAN_ROWS),
+            ).fetchall()
+            yield from (number for (number,) in found)
+            if not found:
+                return
+            last = found[-1][0]
 
     # Attempts and outcomes
 
@@ -155,6 +163,15 @@ class Ledger:
                 (outcome.number, outcome.failed, json.dumps(outcome.to_json())),
             )
         return cursor.rowcount == 1
+
+    def outcome(self, number: int) -> Outcome | None:
+        """The committed outcome of a mini-batch; None: there is none yet."""
+        row = self._base.execute("SELECT outcome FROM outcomes WHERE number = ?", (number,)).fetchone()
+        return Outcome(**json.loads(row[0])) if row else None
+
+    def good(self) -> int:
+        """How many mini-batches have an outcome in which nothing failed."""
+        return int(self._base.execute("SELECT COUNT(*) FROM outcomes WHERE failed = 0").fetchone()[0])
 
     def forget(self, number: int) -> None:
         """Take an outcome back whose staged result turned out damaged, or that a resumed job shall try again."""

@@ -59,9 +59,10 @@ def holds(outcome: Outcome, staging: str) -> bool:
     return crc == outcome.crc
 
 
-def drop(outcome: Outcome, staging: str) -> None:
-    """Remove what an attempt has staged that came second."""
+def drop(outcome: Outcome, staging: str, first: Outcome | None) -> None:
+    """Remove what an attempt has staged that came second; not what `first`, which counts, has: a message may come
+    twice."""
     for name in (outcome.path, outcome.dead_letters):
-        if name:
+        if name and (first is None or name not in (first.path, first.dead_letters)):
             with contextlib.suppress(FileNotFoundError):
                 Path(staging, name).unlink()

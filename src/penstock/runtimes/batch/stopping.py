@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 
-class Stopped(Exception):
-    """Somebody stopped the job; it can be resumed."""
+class Stopped(BaseException):
+    """Somebody stopped the job; it can be resumed. No error, so that nobody takes it for one on its way."""
 
 
 class Stops:
-    """Counts SIGINT and SIGTERM. `asked` is called at the first one; where it returns False, nothing is under way
-    that could be finished, and Stopped is raised there and then."""
+    """Counts SIGINT, SIGTERM and SIGHUP, unless whoever started us has them ignored (nohup).
 
-    def __init__(self, asked: Callable[[], bool]) -> None:
-        self._asked = asked
+    The first raises Stopped where it comes, for whatever is killed can be resumed; not within `draining`, where
+    work is under way that can be finished. Later ones are only counted: what ends shall end in peace.
+    """
+
+    def __init__(self) -> None:
         self.count = 0
-        signal.signal(signal.SIGINT, self._on_signal)
-        signal.signal(signal.SIGTERM, self._on_signal)
+        self._asked: Callable[[], None] | None = None
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
+
+    @contextlib.contextmanager
+    def draining(self, asked: Callable[[], None]) -> Iterator[None]:
+        """Within, the first signal calls `asked`; whoever works there looks at `count`."""
+        self._asked = asked
+        try:
+            yield
+        finally:
+            self._asked = None
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
-        if self.count == 1 and not self._asked():
+        if self.count > 1:
+            return
+        if self._asked is None:
             raise Stopped
+        self._asked()

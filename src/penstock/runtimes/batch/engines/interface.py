@@ -17,7 +17,8 @@ from penstock.runtimes.batch.messages import Order
 class Event:
     """Something a worker did, or that happened to it.
 
-    `kind`: ``ready`` (loaded; `content` is its description and ``pid``), ``at`` (begins a ``phase``; for a call
+    `kind`: ``ready`` (loaded; `content` is its description, ``pid``, ``resident`` bytes and ``is_born_with``: it
+    shares them with its siblings), ``at`` (begins a ``phase``; for a call
     the rows from ``start`` to ``stop`` of mini-batch ``number``), ``done`` (the fields of a `messages.Outcome`),
     ``gone`` (it has ended; ``how``), ``log`` (``level`` and ``text`` that it wrote), ``load-failed`` (``failure``:
     ``stage``, ``message``, ``detail``, ``hint``), ``usage`` (``resident`` bytes). `worker` is unique within a job,

@@ -364,7 +364,8 @@ class LocalEngine:
             self._greeted.add(pid)
         self._workers[found.name] = found
         self._unborn = 0
-        self._tell("ready", found.name, pid=pid, **description)
+        resident = processes.resident_bytes(pid)
+        self._tell("ready", found.name, pid=pid, resident=resident, is_born_with=self._preload, **description)
 
     def _send(self, found: _Worker, data: bytes = b"") -> None:
         """Send, now or when there is room. Where the worker is gone, its closed socket says so."""
