@@ -49,13 +49,29 @@ def open_store(location: str, storage: Mapping[str, str], environment: Mapping[s
     if scheme in HTTP:
         return _http(location)
     kind = _library(scheme)
-    known = frozenset(inspect.signature(kind.__init__).parameters) - _INNER | _BESIDE
+    known = _options(kind)
     options = {name: _value(name, text) for name, text in storage.items() if name in known}
     if scheme in S3:
         return _s3(kind, location, options, known)
     if scheme in AZURE:
         return _azure(kind, location, options, known, environment)
     return _other(kind, location, options, known)
+
+
+def options_of(location: str, storage: Mapping[str, str], environment: Mapping[str, str]) -> frozenset[str]:
+    """The storage options that would be minded for `location`; none for a path, a database, or a place that cannot
+    be told."""
+    try:
+        if addresses.scheme_of(location) == "azureml":
+            location = addresses.mapped(location, storage, environment)
+        scheme = addresses.scheme_of(location)
+        return _options(_library(scheme)) if scheme and scheme not in HTTP else frozenset()
+    except DataError:
+        return frozenset()
+
+
+def _options(kind: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(kind.__init__).parameters) - _INNER | _BESIDE
 
 
 def _library(scheme: str) -> Any:

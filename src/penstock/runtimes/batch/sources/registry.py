@@ -33,12 +33,14 @@ def open_sources(
     format_of: Callable[[str], str],
     by_path: bool = False,
     environment: Mapping[str, str] | None = None,
+    output: str = "",
 ) -> list[Source]:
     """A source for each of the locations, in their order. No file is listed yet; of a remote folder it is asked
     whether it is a Delta table.
 
     `format_of` says a file's format by its name, empty for none; `by_path`: the files are handed to a script;
-    `environment`: where credentials and datastores are looked up (None: the process's own).
+    `environment`: where credentials and datastores are looked up (None: the process's own); `output`: the place of
+    the results, whose storage options are said together with the input's.
     Raises DataError for a location that nothing here reads, and for a storage option that nobody knows.
     """
     variables = os.environ if environment is None else environment
@@ -49,6 +51,10 @@ def open_sources(
     try:
         for location in inputs.locations:
             sources.append(_open(location, inputs, reading, variables, known))
+        if output and not known.issuperset(inputs.storage):
+            from penstock.runtimes.batch.sources import openings
+
+            known |= openings.options_of(output, inputs.storage, variables)
         _refuse_unknown(inputs.storage, known)
     except BaseException:
         for source in sources:
@@ -169,7 +175,7 @@ def _refuse_unknown(storage: Mapping[str, str], known: set[str]) -> None:
         if name not in known and not name.startswith(addresses.DATASTORE):
             close = difflib.get_close_matches(name, known, n=1)
             raise DataError(
-                f"none of the input's places knows the storage option {name}",
+                f"no place of the job knows the storage option {name}",
                 hint=f"did you mean {close[0]}?"
                 if close
                 else f"known are {', '.join(sorted(known)) or 'none'}",
