@@ -441,6 +441,8 @@ class Driver:
 
     def _memory_limit(self, resident: int, *, is_shared: bool) -> int:
         """The limit of a worker that begins with `resident` bytes. Raises JobError: it is over it already."""
+        if not self._settings.memory_limit_mb and self._launch.engine != "local":
+            return 2**62  # the machines of a cluster are not this one
         if not self._settings.memory_limit_mb:
             whole = processes.memory_bytes() * 0.9
             # All workers have together what they share: it is nobody's growth.
