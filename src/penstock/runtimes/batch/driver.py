@@ -90,8 +90,9 @@ def main(argv: list[str]) -> NoReturn:
         else:
             run(launch, stops)
     except stopping.Stopped:
-        resume = f"penstock score --resume {launch.job}"
-        _say("stopped\n" if launch.check else f"stopped; nothing is lost. Go on with: {resume}\n")
+        is_begun = Path(launch.folder, jobs.LAUNCH).exists()
+        resume = f"; nothing is lost. Go on with: penstock score --resume {launch.job}"
+        _say(f"stopped{resume if is_begun else ''}\n")
         code = INTERRUPTED
     except errors.PenstockError as error:
         is_json = launch.log_format == "json"
