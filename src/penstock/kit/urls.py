@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 _SECRET_PARAMETERS = re.compile(
     r"(?i)((?:^|[?&;])(?:password|passwd|pwd|secret|token|key|sig|signature|credential)[^=&;]*=)[^&;]*"
 )
+_AUTHORITY_END = re.compile(r"[/?#]")
 
 
 def without_secrets(location: str) -> str:
     """`location` with the password and secret parameters of a URL replaced by ``***``; a path as it is."""
-    if "://" not in location:
+    scheme, mark, rest = location.partition("://")
+    if not mark:
         return location
-    parts = urlsplit(location)
-    user, at, host = parts.netloc.rpartition("@")
+    end = _AUTHORITY_END.search(rest)
+    authority = rest[: end.start()] if end else rest
+    port = authority.partition(":")[2]
+    if "@" not in authority and "@" in rest and port and not port.isdigit():
+        authority = rest[: rest.rindex("@") + 1]  # a password with a slash in it, which databases' clients take
+    rest = rest[len(authority) :]
+    user, at, host = authority.rpartition("@")
     name, colon, _ = user.partition(":")
-    netloc = f"{name}{':***' if colon else ''}{at}{host}"
-    query = _SECRET_PARAMETERS.sub(r"\1***", parts.query)
-    # Not urlunsplit, which takes sqlite:///file.db for sqlite:/file.db.
-    end = (f"?{query}" if query else "") + (f"#{parts.fragment}" if parts.fragment else "")
-    return f"{parts.scheme}://{netloc}{parts.path}{end}"
+    path, question, query = rest.partition("?")
+    query = _SECRET_PARAMETERS.sub(r"\1***", query)
+    return f"{scheme}://{name}{':***' if colon else ''}{at}{host}{path}{question}{query}"

@@ -19,6 +19,10 @@ from penstock.kit import urls
         ("sqlite:///flowers.db species", "sqlite:///flowers.db species"),
         ("sqlite:////data/flowers.db", "sqlite:////data/flowers.db"),
         ("https://host/file.csv?sig=abc&v=2#top", "https://host/file.csv?sig=***&v=2#top"),
+        ("postgresql://me:se/cr?et@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:s@c[ret@host/db", "postgresql://me:***@host/db"),
+        ("http://host:8080/a@b", "http://host:8080/a@b"),
+        ("abfss://box@account.dfs.core.windows.net/a:b@c", "abfss://box@account.dfs.core.windows.net/a:b@c"),
         ("s3://bucket/a b/*.csv", "s3://bucket/a b/*.csv"),
     ],
 )

@@ -11,6 +11,7 @@ nothing that is there already.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import os
 import sqlite3
@@ -22,7 +23,7 @@ from typing import Any
 from penstock import errors
 from penstock.bundle import jobs
 from penstock.bundle.batch import BatchLaunch
-from penstock.kit import processes
+from penstock.kit import processes, urls
 from penstock.runtimes.batch import (
     closing,
     fingerprints,
@@ -168,7 +169,7 @@ class Driver:
                 self._folder,
                 kind=self._kind(),
                 inputs=self._ledger.fact("inputs"),
-                output=launch.output.location,
+                output=urls.without_secrets(launch.output.location),
             )
         self._ledger.remember(
             planned=True,
@@ -186,7 +187,7 @@ class Driver:
             str(self._folder),
             kind=self._kind(),
             inputs=self._ledger.fact("inputs"),
-            output=launch.output.location,
+            output=urls.without_secrets(launch.output.location),
             **about,
         )
         self._show.event("planned", seconds=round(time.perf_counter() - began, 3), **about)
@@ -428,7 +429,8 @@ class Driver:
         job = Job(
             manifest=launch.manifest,
             settings=launch.settings,
-            output=launch.output,
+            # Workers write to the staging folder; what opens the place itself is not for their file.
+            output=dataclasses.replace(launch.output, location="", storage={}),
             read=launch.inputs.read,
             encoding=self._sink.encoding,
             staging=self._staging,
