@@ -101,7 +101,8 @@ def parse(text: str) -> Expression:
         raise WrongFilter(f"a filter of {len(text)} characters is too long")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a comparison that looks odd to Python's parser is nobody's program
+            # A comparison that looks odd to Python's parser is nobody's program.
+            warnings.simplefilter("ignore")
             tree = ast.parse(text.strip(), mode="eval")
         found = _walk(tree.body, 0)
     except SyntaxError as error:

@@ -267,6 +267,6 @@ class Leases:
                 return number
         if self._is_drained:
             return None
-        number = next(self._fresh, None)
-        self._is_drained = number is None
-        return number
+        fresh = next(self._fresh, None)
+        self._is_drained = fresh is None
+        return fresh

@@ -99,7 +99,9 @@ def test_variables_that_a_worker_was_started_with_stay(tmp_path, monkeypatch):
 
 def alone(statements: str) -> subprocess.CompletedProcess[str]:
     """A process that has run `statements`, with `opened` at hand; pytest has logging handlers of its own here."""
-    program = f"import sys; sys.path.insert(0, {str(HERE)!r})\nfrom batch_script_bench import opened\n{statements}"
+    program = (
+        f"import sys; sys.path.insert(0, {str(HERE)!r})\nfrom batch_script_bench import opened\n{statements}"
+    )
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100)
 
 

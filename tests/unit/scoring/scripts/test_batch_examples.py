@@ -55,7 +55,9 @@ HEARTS = pa.table({"age": [35, 65, 50], "chol": [190, 280, 240], "thal_normal": 
 
 def test_every_example_is_tested():
     source = Path(__file__).read_text() + Path(__file__).with_name("test_batch_contract.py").read_text()
-    names = {path.name for path in batch_script_bench.SCRIPTS.iterdir() if path.is_dir() and path.name[0] != "."}
+    names = {
+        path.name for path in batch_script_bench.SCRIPTS.iterdir() if path.is_dir() and path.name[0] != "."
+    }
     assert {name for name in names if name not in source} == set()
     assert len(names) >= 45
 
