@@ -206,3 +206,21 @@ def test_incremental_scores_only_what_is_new(jobs: batch_jobs.Jobs, tmp_path: Pa
     assert done.summary["left_out"] == 2
     assert sorted(pq.read_table(tmp_path / "scores").column("id").to_pylist()) == list(range(60))
     assert jobs.run(*arguments).summary["items"] == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (("--prediction-name", "id"), "--prediction-name"),
+        (("--engine-option", "nodes=3"), "the local engine has no option 'nodes'"),
+        (("--address", "somewhere:6379"), "the local engine has no option 'address'"),
+    ],
+)
+def test_what_cannot_be_is_told_with_what_to_do(
+    jobs: batch_jobs.Jobs, tmp_path: Path, said: tuple[str, ...], told: str
+) -> None:
+    batch_jobs.model(tmp_path)
+    pq.write_table(batch_jobs.table(10), tmp_path / "data.parquet")
+    done = jobs.run("model.pkl", "-i", "data.parquet", "--output", "x.csv", *said, report="text", code=5)
+    assert told in done.err
+    assert "Traceback" not in done.err

@@ -327,7 +327,7 @@ class Driver:
             raise errors.JobError(
                 outcome.error,
                 detail=outcome.traceback,
-                hint=f"when that is mended: penstock score --resume {self._launch.job}",
+                hint=outcome.hint or f"when that is mended: penstock score --resume {self._launch.job}",
             )
         self._partial.pop(worker, None)
         batch = self._leases.done(worker, outcome.number, now)

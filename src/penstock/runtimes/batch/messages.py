@@ -139,6 +139,8 @@ class Outcome:
     dead_letters: str = ""
     error: str = ""
     traceback: str = ""
+    hint: str = ""
+    """What to do about it."""
     fatal: bool = False
     """The error is not this mini-batch's: no other would fare better (a column that collides, a full disk)."""
     reading_s: float = 0.0

@@ -129,6 +129,7 @@ class Worker:
             dead_letters=os.path.basename(letters.path),
             error=outcome.pop("error", calling.error),
             traceback=outcome.pop("traceback", calling.traceback),
+            hint=outcome.pop("hint", ""),
             reading_s=max(took - calling.scoring_s - written.seconds, 0.0),
             scoring_s=calling.scoring_s,
             writing_s=written.seconds,
@@ -262,6 +263,7 @@ def _failure_of(error: BaseException, calling: Calls) -> dict[str, Any]:
     items = max(calling.items, 1)
     return {
         "error": message,
+        "hint": error.hint if isinstance(error, PenstockError) else "",
         "traceback": "" if isinstance(error, PenstockError) else traceback.format_exc(),
         "fatal": isinstance(error, (OutputError, JobError)),
         "items": items,

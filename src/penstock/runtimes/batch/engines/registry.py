@@ -13,6 +13,11 @@ def open_engine(launch: BatchLaunch, *, job_file: str, variables: Mapping[str, s
     """The engine that `launch` names. `job_file` holds what workers must know, `variables` is their environment.
     Raises JobError: no such engine, or its library is missing."""
     if launch.engine == "local":
+        for name in launch.engine_options:
+            raise JobError(
+                f"the local engine has no option {name!r}",
+                hint="--engine ray has options and an address; leave them out, or choose it",
+            )
         from penstock.runtimes.batch.engines import local
 
         return local.LocalEngine(

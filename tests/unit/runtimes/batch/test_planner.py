@@ -1,0 +1,68 @@
+"""Gathering: every piece once, in order, within the sizes that were said."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.bundle.batch import BatchSettings, ReadOptions
+from penstock.runtimes.batch import planner
+from penstock.runtimes.batch.plan import Cut, Piece, SourceFile
+
+
+def file_of(number: int, size: int) -> SourceFile:
+    return SourceFile(f"/{number}.csv", size, "1", "csv", {}, "0:x")
+
+
+@given(
+    st.lists(st.integers(0, 50), max_size=60), st.integers(1, 100), st.one_of(st.just(0), st.integers(1, 7))
+)
+def test_pieces_are_gathered_in_order(sizes: list[int], size: int, most: int) -> None:
+    pieces = [Piece(file_of(number, held), Cut(0, -1, held)) for number, held in enumerate(sizes)]
+    batches = list(planner.gathered(iter(pieces), size=size, most_files=most))
+    assert [piece for batch in batches for piece in batch.pieces] == pieces
+    assert [batch.number for batch in batches] == list(range(len(batches)))
+    for batch, after in itertools.zip_longest(batches, batches[1:]):
+        assert batch.size <= size or len(batch.pieces) == 1
+        assert not most or len(batch.pieces) <= most
+        full = most and len(batch.pieces) == most
+        assert after is None or full or batch.size + after.pieces[0].cut.size > size, "as few as can be"
+
+
+def test_an_order_stays_a_small_message() -> None:
+    pieces = (Piece(file_of(number, 0), Cut(0, -1, 0)) for number in range(planner.MOST_PIECES + 1))
+    assert [len(batch.pieces) for batch in planner.gathered(pieces, size=2**62)] == [planner.MOST_PIECES, 1]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, [1] * 5),
+        ({"mini_batch_unit": "files", "mini_batch_size": 2}, [2, 2, 1]),
+        ({"mini_batch_unit": "bytes", "mini_batch_size": 25}, [2, 2, 1]),
+        ({"mini_batch_unit": "bytes", "mini_batch_size": 1}, [1] * 5),
+    ],
+)
+def test_files_for_a_script(said: dict[str, int | str], expected: list[int]) -> None:
+    settings = BatchSettings(takes="files", **said)  # type: ignore[arg-type]
+    files = (file_of(number, 10) for number in range(5))
+    batches = planner.plan(files, settings, ReadOptions(), local=lambda file: "", counted=False)
+    assert [len(batch.pieces) for batch in batches] == expected
+
+
+def test_a_listing_is_never_held_as_a_whole() -> None:
+    listed = 0
+
+    def files() -> Iterator[SourceFile]:
+        nonlocal listed
+        for number in range(100_000):
+            listed += 1
+            yield file_of(number, planner.MINI_BATCH_BYTES // 2)
+
+    batches = planner.plan(files(), BatchSettings(), ReadOptions(), local=lambda file: "", counted=False)
+    assert next(batches).number == 0
+    assert listed < 5
