@@ -75,4 +75,3 @@ def test_how_it_is_run_can_be_said_anew(
     (launch,) = taken
     assert (launch.settings.workers, launch.settings.error_threshold) == (7, 5)
     assert (launch.engine, launch.log_format, launch.inputs) == ("ray", "json", begun.inputs)
-    assert jobs.read_launch(begun.folder) == launch, "what is resumed next time is this"
