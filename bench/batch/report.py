@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bench import pages
 from bench.batch import workloads
-from bench.batch.bars import BARS, Figures
+from bench.batch.bars import BARS, ROWS, Figures
+from bench.batch.rounds import STEADY
 from bench.batch.subjects import SUBJECTS, YARDSTICK
 from bench.realtime import place
 
