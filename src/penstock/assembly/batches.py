@@ -31,6 +31,10 @@ PYARROW = "pyarrow>=14"
 """What a deployment's environment needs besides where rows are read; scripts that take files need nothing."""
 
 
+_AS_RETURNED = ("append-row", "summary-only")
+"""Forms of output for which what a script returns is never made a table."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """What the command line says of a job. Mappings hold fields of the values in `penstock.bundle.batch` by name,
@@ -111,7 +115,7 @@ def furnish(plan: BatchPlan, *, strict: bool, say: Callable[[str], None]) -> Bat
     `strict`: the Python that the files ask for, or none. Raises EnvironmentBuildError, and SpecError for an
     environment file that cannot be read.
     """
-    reads_rows = plan.launch.settings.takes != "files" or not plan.launch.output.form.startswith("append-row")
+    reads_rows = plan.launch.settings.takes != "files" or plan.launch.output.form not in _AS_RETURNED
     furnished = environments.furnish(
         plan.environment, strict=strict, say=say, also=(PYARROW,) if reads_rows else ()
     )
@@ -233,6 +237,12 @@ def _output(filed: BatchDraft, asked: Asked, settings: batch.BatchSettings) -> O
             "append-row is the text of what a script returned, and there is no script",
             hint="--output-format csv",
         )
+    for name, option in (("keep_columns", "--keep-columns"), ("lineage", "--with-lineage")):
+        if asked.writing.get(name) and said["form"] in (*_AS_RETURNED, "append-row-mlflow"):
+            raise errors.UsageError(
+                f"{option} adds columns to a table, and the output is {said['form']}",
+                hint="--output scores.csv",
+            )
     if said["form"] == "sql" and not said.get("table"):
         raise errors.UsageError("no table in the database", hint="--table scores, or --table schema.scores")
     if said.get("mode") == "upsert" and not said.get("key"):

@@ -27,6 +27,11 @@ _WITHOUT_EFFECT = (
     "resource_monitor_interval",
 )
 
+_HEADER = "append_row_dataframe_header"
+"""Whether the file of ``append_row_to`` begins with the column names of the script's DataFrames."""
+
+_TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
 
 class WrongArgument(ValueError):
     """One of the step's own arguments has a value that cannot be meant."""
@@ -34,10 +39,12 @@ class WrongArgument(ValueError):
 
 @dataclass(frozen=True)
 class Taken:
-    """`batch`: fields of `penstock.bundle.batch.BatchSettings`; `rest`: what the script gets; `ignored`: the
-    step's own arguments that mean nothing on one machine."""
+    """`batch`: fields of `penstock.bundle.batch.BatchSettings`; `output`: of
+    `penstock.bundle.batch.Output`; `rest`: what the script gets; `ignored`: the step's own arguments that mean
+    nothing on one machine."""
 
     batch: dict[str, Any] = field(default_factory=dict)
+    output: dict[str, Any] = field(default_factory=dict)
     rest: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
 
@@ -45,6 +52,7 @@ class Taken:
 def take(arguments: Sequence[str]) -> Taken:
     """Sort `arguments`, which may be ``--name value`` or ``--name=value``. Raises WrongArgument."""
     batch: dict[str, Any] = {}
+    output: dict[str, Any] = {}
     rest: list[str] = []
     ignored: list[str] = []
     at = 0
@@ -53,7 +61,7 @@ def take(arguments: Sequence[str]) -> Taken:
         at += 1
         name, equals, value = word.partition("=")
         plain = name[2:].replace("-", "_") if name.startswith("--") else ""
-        if plain not in _NUMBERS and plain not in _WITHOUT_EFFECT:
+        if plain not in _NUMBERS and plain not in _WITHOUT_EFFECT and plain != _HEADER:
             rest.append(word)
             continue
         if not equals:
@@ -61,12 +69,16 @@ def take(arguments: Sequence[str]) -> Taken:
                 raise WrongArgument(f"{name} has no value")
             value = arguments[at]
             at += 1
-        if plain in _NUMBERS:
+        if plain == _HEADER:
+            if value.lower() not in _TRUTHS:
+                raise WrongArgument(f"{name} must be True or False, found {value!r}")
+            output["header"] = _TRUTHS[value.lower()]
+        elif plain in _NUMBERS:
             setting, least = _NUMBERS[plain]
             batch[setting] = _number(name, value, least, whole=setting == "error_threshold")
         else:
             ignored.append(name)
-    return Taken(batch=batch, rest=tuple(rest), ignored=tuple(ignored))
+    return Taken(batch=batch, output=output, rest=tuple(rest), ignored=tuple(ignored))
 
 
 def _number(name: str, text: str, least: int, *, whole: bool) -> float:

@@ -205,7 +205,7 @@ def _draft(
     return BatchDraft(
         draft=draft,
         batch={**batch, "fail_if_none_succeeded": appends},
-        output={"form": "append-row" if appends else "summary-only", "mode": "skip"},
+        output={**taken.output, "form": "append-row" if appends else "summary-only", "mode": "skip"},
         output_file_name=_file_name(layers, owner.document, task) if appends else "",
         locations=() if data is None or data.text is None else (data.text,),
         input_format=_format(data),

@@ -219,6 +219,11 @@ def test_a_path_with_a_space_stays_one_argument(read, folder):
             "task.program_arguments",
             "whole number of at least -1",
         ),
+        (
+            STEP + "  program_arguments: --append_row_dataframe_header maybe\n",
+            "task.program_arguments",
+            "True or False, found 'maybe'",
+        ),
         (STEP + "  program_arguments: --error_threshold\n", "task.program_arguments", "has no value"),
         (STEP + "  append_row_to: out.csv\n", "task.append_row_to", "one of the step's outputs"),
         (STEP.replace("${{inputs.data}}", "${{inputs.dat}}"), "input_data", "there is ${{inputs.data}}"),
@@ -325,3 +330,10 @@ def test_what_is_the_scripts_stays_in_its_order(words, percent, at):
     assert list(taken.rest) == [word for word in words if word not in own]
     assert taken.batch["allowed_failed_percent"] == percent
     assert taken.batch.get("error_threshold", 3) == 3
+
+
+@pytest.mark.parametrize(("word", "header"), [("True", True), ("false", False)])
+def test_a_header_is_the_files_and_not_the_scripts(word, header):
+    taken = parallel_arguments.take(["--x", "1", "--append_row_dataframe_header", word])
+    assert taken.rest == ("--x", "1")
+    assert taken.output == {"header": header}

@@ -14,7 +14,7 @@ from penstock.runtimes.batch import rows
 
 LINEAGE = (rows.FILE, rows.ROW, "_model")
 
-AS_RETURNED = ("append-row",)
+AS_RETURNED = ("append-row", "append-row-header", "none")
 """Encodings that take what a script returned, as it is."""
 
 

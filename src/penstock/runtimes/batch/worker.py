@@ -141,9 +141,11 @@ class Worker:
     def _scored(self, order: Order, calling: Calls) -> Iterator[Any]:
         if self._job.settings.takes == "files":
             paths = [piece.path or piece.file.uri for piece in order.pieces]
+            uris = {path: piece.file.uri for path, piece in zip(paths, order.pieces)}
             marks = [0, *(mark for mark in calling.splits(order) if 0 < mark < len(paths)), len(paths)]
             for start, stop in zip(marks, marks[1:]):
-                yield from calling.score(paths[start:stop], start)
+                for given, scored in calling.score(paths[start:stop], start):
+                    yield [uris[path] for path in given], scored
             return
         size = calls.spans(
             self._job.settings, getattr(self._scorer, "row_independent", True), default=CALL_ROWS
