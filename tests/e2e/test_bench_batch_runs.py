@@ -17,14 +17,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def bench(folder: Path, *arguments: str, **variables: str) -> dict[str, Any]:
     argv = [sys.executable, "-m", "bench.batch", "--quick", "--results", str(folder), *arguments]
     environ = {**os.environ, **variables}
     done = subprocess.run(
-        argv, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=110, check=False
+        argv, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (folder / "batch.md").read_text().strip() == done.stdout.strip()

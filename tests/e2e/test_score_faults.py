@@ -151,7 +151,7 @@ def test_a_call_that_always_hangs_costs_only_its_rows(jobs: batch_jobs.Jobs, tmp
 
 def test_a_call_that_fails_now_and_then_is_repeated(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
     body = (
-        "    mark = f'/{0}/mark-' + str(frame['id'].iloc[0])\n"
+        "    mark = f'/{}/mark-' + str(frame['id'].iloc[0])\n"
         "    if not os.path.exists(mark):\n        open(mark, 'w').close()\n        raise OSError('try again')\n"
     ).format(str(tmp_path).strip("/"))
     jobs.run(*rows_script(tmp_path, body))

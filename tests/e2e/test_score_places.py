@@ -10,7 +10,6 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -214,7 +213,7 @@ def test_from_s3_to_s3(
         *echo, "-i", f"{s3.url}/in/**/*.parquet", "--output", f"{s3.url}/out/", "--keep-columns", "id,day",
         "--with-lineage", *options,
     )  # fmt: skip
-    keys = [key for key in s3.keys() if key.startswith("out/")]
+    keys = [key for key in s3 if key.startswith("out/")]
     assert "out/_SUCCESS" in keys
     parts = [pq.read_table(io.BytesIO(s3.get(key))) for key in keys if key.endswith(".parquet")]
     found = pa.concat_tables(parts)
@@ -274,7 +273,7 @@ def test_only_new_objects_are_scored(
     assert (done.summary["items"], done.summary["left_out"]) == (5, 1)
     s3.put("in/a.csv", csv(3, 100))
     assert jobs.run(*arguments).summary["items"] == 3
-    parts = [pq.read_table(io.BytesIO(s3.get(key))) for key in s3.keys() if key.endswith(".parquet")]
+    parts = [pq.read_table(io.BytesIO(s3.get(key))) for key in s3 if key.endswith(".parquet")]
     assert sorted(pa.concat_tables(parts)["seen"].to_pylist()) == [*range(15), 100, 101, 102]
 
 
@@ -285,10 +284,10 @@ def test_an_object_that_changes_after_it_was_listed_is_told(
     for number in range(60):
         s3.put(f"in/{number:02}.csv", csv(1, number))
     body = (
-        "import sys; sys.path.insert(0, {0!r})\n\ndef init():\n    from support import object_store\n"
-        "    object_store.Bucket({1!r}, {2!r}).put('in/59.csv', b'id,a,b,c\\n1,2,3,4\\n')\n\n\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n\ndef init():\n    from support import object_store\n"
+        f"    object_store.Bucket({s3.endpoint!r}, {s3.name!r}).put('in/59.csv', b'id,a,b,c\\n1,2,3,4\\n')\n\n\n"
         "def run(frame):\n    return frame[['id']]\n"
-    ).format(str(Path(__file__).parents[1]), s3.endpoint, s3.name)
+    )
     batch_jobs.script(tmp_path, body)
     done = jobs.run(
         "--script", "code/score.py", "--pass", "dataframe", "-i", f"{s3.url}/in/", "--output", "out.csv",

@@ -19,7 +19,8 @@ def without_secrets(location: str) -> str:
     authority = rest[: end.start()] if end else rest
     port = authority.partition(":")[2]
     if "@" not in authority and "@" in rest and port and not port.isdigit():
-        authority = rest[: rest.rindex("@") + 1]  # a password with a slash in it, which databases' clients take
+        # A password with a slash in it, which databases' clients take.
+        authority = rest[: rest.rindex("@") + 1]
     rest = rest[len(authority) :]
     user, at, host = authority.rpartition("@")
     name, colon, _ = user.partition(":")
