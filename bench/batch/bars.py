@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bench.batch import shape
 from bench.batch.overheads import LedgerCost, PlanningCost
 from bench.batch.rounds import Rounds
 from bench.batch.subjects import YARDSTICK, Run
@@ -87,11 +88,12 @@ def _memory_over_bare(model: str) -> Callable[[Figures], float | None]:
 
 
 def _growth(figures: Figures) -> float | None:
-    """Peak at the most rows over peak at the fewest."""
+    """Peak at the most rows over peak at the fewest; less than two files say nothing of how it goes on."""
     sizes = {
         rows: peak
         for workload, rows in figures.rounds.kinds("memory")
-        if (peak := figures.rounds.median("memory", workload, rows, "ours", lambda run: run.reading.peak_mb))
+        if rows >= 2 * shape.ROWS_A_FILE
+        and (peak := figures.rounds.median("memory", workload, rows, "ours", lambda run: run.reading.peak_mb))
     }
     return sizes[max(sizes)] / sizes[min(sizes)] if len(sizes) > 1 else None
 

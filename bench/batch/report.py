@@ -38,7 +38,17 @@ def _page(figures: Figures, command: str) -> Iterator[str]:
             yield from ("", f"## {title}: {workloads.TITLES[workload]}, {rows:,} rows", "")
             yield from _runs(figures, bench, workload, rows)
     yield from _other_tables(figures)
+    yield from _cautions(figures)
     yield from pages.verdicts(figures, BARS)
+
+
+def _cautions(figures: Figures) -> Iterator[str]:
+    """What to know before the bars are believed."""
+    sizes = [rows for _, rows in figures.rounds.kinds("throughput")]
+    if sizes and max(sizes) != ROWS:
+        yield from ("", f"Rows a second were promised at {ROWS:,} rows, and measured at {max(sizes):,}.")
+    if any(one.steadiness < STEADY for one in figures.rounds.rounds):
+        yield from ("", "The speed of the cores changed in some rounds: the machine was not free.")
 
 
 def _runs(figures: Figures, bench: str, workload: str, rows: int) -> Iterator[str]:

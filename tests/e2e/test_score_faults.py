@@ -57,7 +57,8 @@ def rows_script(folder: Path, body: str) -> tuple[str, ...]:
     """Arguments of a job whose script takes DataFrames of 20 rows; `body` is the inside of ``run(frame)``."""
     batch_jobs.script(
         folder,
-        f"import os, signal, time\n\n\ndef init():\n    pass\n\n\ndef run(frame):\n{body}    return frame[['id']]\n",
+        "import os, signal, time\n\n\ndef init():\n    pass\n\n\n"
+        f"def run(frame):\n{body}    return frame[['id']]\n",
     )
     pq.write_table(batch_jobs.table(100), folder / "data.parquet")
     return (

@@ -284,7 +284,8 @@ def test_an_object_that_changes_after_it_was_listed_is_told(
     for number in range(60):
         s3.put(f"in/{number:02}.csv", csv(1, number))
     body = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n\ndef init():\n    from support import object_store\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n\n"
+        "def init():\n    from support import object_store\n"
         f"    object_store.Bucket({s3.endpoint!r}, {s3.name!r}).put('in/59.csv', b'id,a,b,c\\n1,2,3,4\\n')\n\n\n"
         "def run(frame):\n    return frame[['id']]\n"
     )
