@@ -25,6 +25,8 @@ pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("PENSTOCK_CHAOS_KILLS", "12"))
 """How many times the chaos test kills something; a long run sets more."""
 
+KILLS_OF_A_JOB = 6
+
 FILES_SCRIPT = """
 import time
 
@@ -94,8 +96,13 @@ def test_any_number_of_kills_leaves_the_same_bytes(jobs: batch_jobs.Jobs, tmp_pa
         job += 1
         output = tmp_path / f"{job}.jsonl"
         process = jobs.start(*arguments, "--output", output, "--job", f"j{job}", "--workers", "3")
+        before = kills
         while not output.exists():
-            kills += _kill_something(process, chance)
+            # A slow machine needs longer to begin than we leave it: nobody is killed for ever.
+            if kills - before < KILLS_OF_A_JOB:
+                kills += _kill_something(process, chance)
+            else:
+                process.wait()
             if process.poll() is not None:
                 jobs.finish(process)
                 if not output.exists():
@@ -110,7 +117,7 @@ def test_any_number_of_kills_leaves_the_same_bytes(jobs: batch_jobs.Jobs, tmp_pa
 def _kill_something(process: subprocess.Popen[str], chance: random.Random) -> int:
     """Wait for a random moment, then kill driver, nursery or a worker. How many were killed."""
     try:
-        process.wait(chance.uniform(0.05, 1.2))
+        process.wait(chance.uniform(0.05, 3.0))
         return 0
     except subprocess.TimeoutExpired:
         pass
