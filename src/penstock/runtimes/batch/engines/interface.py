@@ -53,4 +53,4 @@ class Engine(Protocol):
         """Nothing is left for `worker` to do: its place may be given back."""
 
     def stop(self) -> None:
-        """End all workers, and wait until they are gone."""
+        """End all workers, and wait until they are gone; once more changes nothing."""

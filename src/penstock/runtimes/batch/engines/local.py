@@ -97,6 +97,7 @@ class LocalEngine:
         self._young_deaths = 0
         self._unborn = 0
         self._desired = 0
+        self._is_stopped = False
         self._asked = 0
         self._spawn_from = 0.0
         self._load_until = math.inf
@@ -163,6 +164,9 @@ class LocalEngine:
 
     def stop(self) -> None:
         """See `Engine.stop`. Workers retire first, so that a script's ``shutdown()`` is called."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
         self._desired = 0
         for name in list(self._workers):
             self.replace(name, kill=False)
@@ -181,6 +185,7 @@ class LocalEngine:
             self._forget_nursery()
         for found in self._workers.values():
             found.sock.close()
+        self._workers.clear()
         self._selector.close()
         self._listener.close()
         shutil.rmtree(self._folder, ignore_errors=True)

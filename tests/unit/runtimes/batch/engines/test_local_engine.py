@@ -241,3 +241,12 @@ def test_no_python_is_told(tmp_path: Path) -> None:
         assert "none" in event.content["failure"]["message"]
     finally:
         engine.stop()
+
+
+def test_the_end_may_come_twice_also_with_a_worker_that_does_not_heed_it(make: Callable[..., World]) -> None:
+    world = make("tell('ready'); told(); tell('spawned', pid=worker('time.sleep(1000)'))\nwhile True: wait()")
+    world.start(1)
+    world.wait(lambda: world.events("ready"), "a worker")
+    world.engine.stop()
+    world.engine.stop()
+    assert not Path(world.engine._folder).exists()
