@@ -135,5 +135,5 @@ def test_a_step_that_asks_for_ten_kilobytes(jobs: batch_jobs.Jobs, tmp_path: Pat
     calls = [int(line) for line in (tmp_path / "results" / "out").read_text().split()]
     assert len(calls) == 2100
     each = size / 2100
-    assert max(calls) * each < 11_000
-    assert np.median(calls) * each > 5_000
+    assert max(calls) * each < 16_000  # the last of a file rather than a crumb
+    assert 9_000 < np.median(calls) * each < 12_000

@@ -13,11 +13,20 @@ from typing import Any
 from penstock.bundle.batch import BatchLaunch
 from penstock.errors import DataError
 from penstock.kit import urls
-from penstock.runtimes.batch import fetching, planner, row_limits, rows, seen, transformations, worker
+from penstock.runtimes.batch import (
+    fetching,
+    planner,
+    results,
+    row_limits,
+    rows,
+    seen,
+    transformations,
+    worker,
+)
 from penstock.runtimes.batch.formats import column_kinds, schemas
 from penstock.runtimes.batch.formats import registry as formats
 from penstock.runtimes.batch.ledger import Ledger
-from penstock.runtimes.batch.plan import Piece, SourceFile
+from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Piece, SourceFile
 from penstock.runtimes.batch.sources import registry as sources
 
 MOST_SAMPLED = {"parquet": 2000, "arrow": 200}
@@ -50,7 +59,7 @@ class Intake:
 
     def write_plan(self, ledger: Ledger, known: seen.Seen | None) -> None:
         """List everything and keep the plan, with its schema, in the ledger. `known`: files that were scored
-        before are left out. Raises DataError."""
+        before are left out. Raises DataError, and OutputError for a column to be kept that is not there."""
         settings, inputs = self._launch.settings, self._launch.inputs
         files: Iterable[SourceFile] = self._files(known)
         steps: Sequence[Mapping[str, Any]] = inputs.transformations
@@ -78,6 +87,9 @@ class Intake:
                 hint="all_files_same_headers where each file has one; no_header with column names where none has",
             )
         schema = None if settings.takes == "files" else self._schema()
+        if schema is not None:
+            offered = transformations.schema_after(schema, steps) if steps else schema
+            results.kept_columns(self._launch.output, offered, (), is_script=settings.takes != "arrow")
         ledger.remember(
             files=self.files,
             input_bytes=self.size,
@@ -128,7 +140,7 @@ class Intake:
         def tables() -> Iterator[tuple[Any, transformations.Origin]]:
             for file in files:
                 path = self._near(file) if file.fetch else file.uri
-                cuts = formats.of(file.format).cuts(path, read, size=planner.MINI_BATCH_BYTES, rows=1)
+                cuts = formats.of(file.format).cuts(path, read, size=MINI_BATCH_BYTES, rows=1)
                 for table in reader.stream([Piece(file, cut, path) for cut in cuts]):
                     origin = transformations.Origin(file.uri, table.column(rows.ROW)[0].as_py())
                     yield table.drop_columns([rows.FILE, rows.ROW]), origin
@@ -141,7 +153,7 @@ class Intake:
         """Where `file` lies. One that is to be fetched is fetched now if it is large: only then can it be cut."""
         if not file.fetch:
             return file.uri
-        if file.size <= planner.MINI_BATCH_BYTES:
+        if file.size <= MINI_BATCH_BYTES:
             return ""
         return self._near(file)
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping
 
+MINI_BATCH_BYTES = 32 * 2**20
+"""Input bytes of a mini-batch where nobody says otherwise."""
+
 
 @dataclass(frozen=True)
 class SourceFile:

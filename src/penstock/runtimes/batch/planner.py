@@ -11,10 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from penstock.bundle.batch import BatchSettings, ReadOptions
 from penstock.runtimes.batch.formats import registry
-from penstock.runtimes.batch.plan import Cut, MiniBatch, Piece, SourceFile
-
-MINI_BATCH_BYTES = 32 * 2**20
-"""Input bytes of a mini-batch where nobody says otherwise."""
+from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Cut, MiniBatch, Piece, SourceFile
 
 MOST_PIECES = 5000
 """Pieces of one mini-batch at most, however small they are: an order must stay a small message."""

@@ -8,6 +8,7 @@ Worker side: Python 3.8; pyarrow inside the functions.
 from __future__ import annotations
 
 import bisect
+import itertools
 import os
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Sequence
@@ -133,6 +134,38 @@ def _check_unchanged(piece: Piece) -> None:
             f"{piece.file.uri} has changed since the job was planned",
             hint="start a new job; write new data to new files, or move finished files into the input folder",
         )
+
+
+def made_up(schema: Any, piece: Piece) -> Any:
+    """A table of one row as `Reader.stream` gives them, with the columns of `schema`, that stands in no file: zeros
+    and empty texts, and missing values where a type has neither."""
+    import pyarrow as pa
+
+    def value(kind: Any) -> Any:
+        if pa.types.is_null(kind):
+            return pa.scalar(0)  # a text without a row says nothing of its types
+        for nothing in (0, "", b""):
+            try:
+                return pa.scalar(nothing, kind)
+            except (pa.ArrowException, TypeError, ValueError):
+                continue
+        return pa.scalar(None, kind)
+
+    table = pa.table({field.name: pa.repeat(value(field.type), 1) for field in schema})
+    table = table.append_column(FILE, pa.array([piece.file.uri]).dictionary_encode())
+    return table.append_column(ROW, pa.array([0], pa.int64()))
+
+
+def measured(tables: Iterable[Any], size: int) -> tuple[Iterator[Any], int]:
+    """`tables` again, and how many of their rows take about `size` bytes in memory, going by the first that has
+    any; what the same data give is always the same."""
+    found = iter(tables)
+    for first in found:
+        if first.num_rows:
+            origin = [name for name in (FILE, ROW) if name in first.column_names]
+            width = first.drop_columns(origin).nbytes / first.num_rows
+            return itertools.chain([first], found), max(1, int(size / max(width, 1)))
+    return iter(()), 1
 
 
 def in_calls(tables: Iterable[Any], sizes: Iterator[int]) -> Iterator[Any]:

@@ -26,7 +26,7 @@ from penstock.runtimes.batch.calls import Calls, EnoughError
 from penstock.runtimes.batch.dead_letters import DeadLetters
 from penstock.runtimes.batch.encoders import registry as encoders
 from penstock.runtimes.batch.messages import Job, Order, Outcome
-from penstock.runtimes.batch.plan import Piece
+from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Piece
 from penstock.scoring.interface import BatchScorer
 
 CALL_ROWS = 65_536
@@ -109,6 +109,8 @@ class Worker:
             tell(messages.READING)
             for data, scored in self._scored(order, calling):
                 written.add(self._results.of(data, scored.content))
+            if not calling.items and self._job.settings.takes == "arrow":
+                self._add_columns(written, order)
             tell(messages.WRITING)
             written.close()
             outcome = written.facts()
@@ -158,15 +160,37 @@ class Worker:
             self._job.transformations,
         )
         is_apart = self._job.settings.on_error == "bisect"
+        uncut = self._bytes_of_calls(order)
         at = 0
         splits = calling.splits(order)
         for group in self._groups(order.pieces):
             first = at
             marks = [mark - first for mark in splits if mark > first]
             tables = reader.stream(group, calling.refuse if is_apart else None)
+            if uncut:
+                tables, size = rows.measured(tables, uncut)
             for table in rows.in_calls(tables, rows.call_sizes(size, marks)):
                 yield from calling.score(table, at)
                 at += table.num_rows
+
+    def _add_columns(self, written: Written, order: Order) -> None:
+        """No rows at all: what columns there would be is seen from the result of a made-up row. Where the model
+        refuses it, nobody knows."""
+        try:
+            row = rows.made_up(offered_schema(self._job), order.pieces[0])
+            result = self._results.of(row, self._scorer.score(row).content)
+        except Exception:  # noqa: BLE001 - a model may raise anything
+            return
+        written.add(result.slice(0, 0))
+
+    def _bytes_of_calls(self, order: Order) -> int:
+        """How many bytes a script's calls shall have where rows are measured in bytes and the plan could not cut
+        them so: a row group, a compressed text, a file that was fetched whole. Else 0."""
+        settings = self._job.settings
+        if settings.takes != "frame" or settings.mini_batch_unit != "bytes":
+            return 0
+        wanted = settings.mini_batch_size or MINI_BATCH_BYTES
+        return wanted if sum(piece.cut.size for piece in order.pieces) > 2 * wanted else 0
 
     def _groups(self, pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
         """Pieces whose rows may share calls: all of them, but Azure ML scores an MLflow model file by file."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from penstock.bundle.batch import BatchSettings, ReadOptions
 from penstock.runtimes.batch import planner
-from penstock.runtimes.batch.plan import Cut, Piece, SourceFile
+from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Cut, Piece, SourceFile
 
 
 def file_of(number: int, size: int) -> SourceFile:
@@ -61,7 +61,7 @@ def test_a_listing_is_never_held_as_a_whole() -> None:
         nonlocal listed
         for number in range(100_000):
             listed += 1
-            yield file_of(number, planner.MINI_BATCH_BYTES // 2)
+            yield file_of(number, MINI_BATCH_BYTES // 2)
 
     batches = planner.plan(files(), BatchSettings(), ReadOptions(), local=lambda file: "", counted=False)
     assert next(batches).number == 0

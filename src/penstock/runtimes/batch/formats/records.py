@@ -99,10 +99,10 @@ def placed(cut: Cut, text: Text, start: int) -> Cut:
 
 
 def _by_size(text: Text, records: Records, start: int, size: int) -> Iterator[Cut]:
-    """Cuts that end at the first block's end after `size` bytes. The last one may be half as large again, rather
-    than leave a crumb."""
+    """Cuts that end at the first block's end after `size` bytes; blocks are small beside cuts. The last one may be
+    half as large again, rather than leave a crumb."""
     begin = start
-    for offset, data in blocks(text, records, start, text.size, min(BLOCK, size)):
+    for offset, data in blocks(text, records, start, text.size, min(BLOCK, max(size // 8, 1))):
         end = offset + len(data)
         if end - begin >= size and text.size - end > size // 2:
             yield Cut(begin, end, end - begin, first_row=0 if begin == start else -1)

@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from penstock.errors import OutputError
 from penstock.runtimes.batch.encoders import parquet, tables
@@ -49,7 +49,9 @@ def lines(parts: Sequence[Part], target: Path, before: Path | None) -> None:
 
 def lines_with_header(parts: Sequence[Part], target: Path, before: Path | None) -> None:
     """Segments that begin with their headers: one header, then the rows of all. The header of the file `before`
-    counts, too. A segment whose header is an empty line has none."""
+    counts, too. A segment whose header is an empty line has none; one without rows counts only where there is
+    nothing else."""
+    parts = [part for part in parts if part.rows] or ([] if before else parts[:1])
     header = b""
     with target.open("wb", buffering=0) as file:
         if before:
@@ -112,14 +114,18 @@ def parquet_file(parts: Sequence[Part], target: Path, before: Path | None) -> No
     assert before is None
     chosen = staged.with_rows(list(parts))
     common = schemas.common(part.path for part in chosen)
-    if common.schema is None:
-        raise OutputError(
-            "there is no result at all, so no columns are known, and a Parquet file cannot be written",
-            hint="see the job's errors; a folder, CSV or JSON Lines can be empty",
-        )
-    with parquet.open_writer(str(target), common.schema) as writer:
+    schema = common.schema
+    if schema is None:
+        schema = _nothing()  # no result at all, so no columns are known
+    with parquet.open_writer(str(target), schema) as writer:
         groups = tables.Groups(lambda table: writer.write_table(table, tables.ROWS_MOST))
         for part in chosen:
             for table in parquet.groups_of(part.path):
-                groups.add(tables.fitted(table, common.schema))
+                groups.add(tables.fitted(table, schema))
         groups.flush()
+
+
+def _nothing() -> Any:
+    import pyarrow as pa
+
+    return pa.schema([])

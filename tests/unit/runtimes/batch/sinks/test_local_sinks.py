@@ -220,9 +220,18 @@ def test_a_header_with_an_end_of_line(tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").read_bytes() == b'"a\n""b,"\n1\n2\n'
 
 
-def test_a_parquet_file_without_any_result_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="no columns are known"):
-        publish(tmp_path / "out.parquet", tmp_path / "job", [None], form="parquet")
+def test_a_parquet_file_without_any_result_is_empty(tmp_path: Path) -> None:
+    publish(tmp_path / "out.parquet", tmp_path / "job", [None], form="parquet")
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert (found.num_rows, found.num_columns) == (0, 0)
+
+
+def test_a_result_without_rows_names_the_columns_only_where_there_is_nothing_else(tmp_path: Path) -> None:
+    empty, full = pa.table({"x": pa.array([], pa.int64())}), pa.table({"y": [1]})
+    publish(tmp_path / "out.csv", tmp_path / "job", [empty, full], form="csv")
+    assert (tmp_path / "out.csv").read_text() == "y\n1\n"
+    publish(tmp_path / "empty.csv", tmp_path / "other", [empty, empty], form="csv")
+    assert (tmp_path / "empty.csv").read_text() == "x\n"
 
 
 # What is refused before any work.
