@@ -20,7 +20,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from types import FrameType
+from typing import NoReturn, TypeVar
 
 from bench.batch import meter, ours, overheads, report, rounds, shape, subjects, workloads
 from bench.batch.bars import Figures
@@ -42,14 +43,19 @@ def main(argv: list[str]) -> int:
     with (shape.CACHE / "lock").open("w") as lock:
         # Two of us at once would measure each other.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _stop)
         try:
             measure(options, figures)
-        except KeyboardInterrupt:
-            figures.failures.append("stopped before the end")
+        except KeyboardInterrupt as stop:
+            figures.failures.append(f"stopped before the end by {stop}")
     command = shlex.join(["python", "-m", "bench.batch", *argv])
     print(report.write(figures, options.results, command=command))
     return 1 if figures.failures else 0
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def measure(options: argparse.Namespace, figures: Figures) -> None:
