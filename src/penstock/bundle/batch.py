@@ -204,15 +204,15 @@ class BatchLaunch:
     def from_json(cls, text: str) -> BatchLaunch:
         """The reverse of `to_json`."""
         raw: dict[str, Any] = json.loads(text)
-        read = ReadOptions(**_tuples(raw["inputs"].pop("read")))
+        read = ReadOptions(**tuples(raw["inputs"].pop("read")))
         requirements = raw["requirements"]
         return cls(
-            **_tuples({key: raw[key] for key in _PLAIN}),
+            **tuples({key: raw[key] for key in _PLAIN}),
             manifest=Manifest.from_json(raw["manifest"]),
-            inputs=Inputs(read=read, **_tuples(raw["inputs"])),
-            output=Output(**_tuples(raw["output"])),
-            settings=BatchSettings(**_tuples(raw["settings"])),
-            requirements=Requirements(**_tuples(requirements)) if requirements else None,
+            inputs=Inputs(read=read, **tuples(raw["inputs"])),
+            output=Output(**tuples(raw["output"])),
+            settings=BatchSettings(**tuples(raw["settings"])),
+            requirements=Requirements(**tuples(requirements)) if requirements else None,
         )
 
     def kind(self) -> str:
@@ -238,6 +238,6 @@ _PLAIN = (
 _WITHOUT_EFFECT_ON_RESULTS = ("workers", "max_retries", "memory_limit_mb", "start_timeout_s", "preload")
 
 
-def _tuples(raw: dict[str, Any]) -> dict[str, Any]:
+def tuples(raw: dict[str, Any]) -> dict[str, Any]:
     """JSON's lists as the tuples that they were."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}

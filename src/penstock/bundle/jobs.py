@@ -19,6 +19,9 @@ from penstock.errors import JobError
 
 LAUNCH, ABOUT = "launch.json", "job.json"
 
+WORKER = "worker.json"
+"""What workers must know of the job."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 

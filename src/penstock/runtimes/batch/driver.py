@@ -24,9 +24,6 @@ from penstock.runtimes.batch.ledger import Ledger
 OK, BUG, START, JOB, INTERRUPTED = 0, 1, 3, 5, 130
 """Exit codes, as `penstock.cli.exits` has them."""
 
-JOB_FILE = "worker.json"
-"""What workers must know, in the job's folder."""
-
 
 def run(launch: BatchLaunch, stops: stopping.Stops) -> None:
     """Do the job of `launch`. Raises PenstockError, or `stopping.Stopped`."""
@@ -50,9 +47,9 @@ def _opened(launch: BatchLaunch) -> Ledger:
 
 
 def _work(launch: BatchLaunch, ledger: Ledger, stops: stopping.Stops) -> None:
-    Path(launch.folder, JOB_FILE).unlink(missing_ok=True)
+    Path(launch.folder, jobs.WORKER).unlink(missing_ok=True)
     engine = engines.open_engine(
-        launch, job_file=str(Path(launch.folder, JOB_FILE)), variables=worker_variables(launch)
+        launch, job_file=str(Path(launch.folder, jobs.WORKER)), variables=worker_variables(launch)
     )
     try:
         engine.prepare()

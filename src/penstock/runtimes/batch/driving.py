@@ -46,9 +46,6 @@ from penstock.runtimes.batch.sinks import registry as sinks
 from penstock.runtimes.batch.sinks.interface import Part, Published
 from penstock.runtimes.batch.tally import Tally
 
-JOB_FILE = "worker.json"
-"""What workers must know, in the job's folder."""
-
 NO_PLACE = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR, errno.EMFILE,
 )  # fmt: skip
@@ -77,7 +74,6 @@ class Driver:
         self._began = time.monotonic()
         self._done_before = 0
         self._partial: dict[str, int] = {}
-        self._pids: dict[str, int] = {}
 
     def run(self) -> Published:
         """Do the job, from wherever it stands. Raises PenstockError, or `stopping.Stopped`."""
@@ -439,7 +435,7 @@ class Driver:
             model_digest=self._ledger.fact("model_digest", ""),
             own_results=str(own),
         )
-        jobs.replace_file(str(self._folder / JOB_FILE), job.to_json())
+        jobs.replace_file(str(self._folder / jobs.WORKER), job.to_json())
 
     def _memory_limit(self, resident: int, *, is_shared: bool) -> int:
         """The limit of a worker that begins with `resident` bytes. Raises JobError: it is over it already."""

@@ -16,7 +16,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-from penstock.bundle.batch import BatchSettings, Output, ReadOptions
+from penstock.bundle.batch import BatchSettings, Output, ReadOptions, tuples
 from penstock.bundle.manifest import Manifest
 from penstock.kit import frames
 from penstock.runtimes.batch.plan import Cut, Piece, SourceFile
@@ -67,9 +67,9 @@ class Job:
         raw: dict[str, Any] = json.loads(text)
         return cls(
             manifest=Manifest.from_json(raw["manifest"]),
-            settings=BatchSettings(**_tuples(raw["settings"])),
-            output=Output(**_tuples(raw["output"])),
-            read=ReadOptions(**_tuples(raw["read"])),
+            settings=BatchSettings(**tuples(raw["settings"])),
+            output=Output(**tuples(raw["output"])),
+            read=ReadOptions(**tuples(raw["read"])),
             encoding=raw["encoding"],
             staging=raw["staging"],
             schema=base64.b64decode(raw["schema"]),
@@ -166,7 +166,3 @@ def piece_to_json(piece: Piece) -> list[Any]:
 def piece_from_json(raw: list[Any]) -> Piece:
     """The reverse of `piece_to_json`."""
     return Piece(SourceFile(*raw[:6]), Cut(*raw[6:11]), raw[11])
-
-
-def _tuples(raw: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
