@@ -211,9 +211,14 @@ def test_a_second_ctrl_c_stops_at_once(jobs: batch_jobs.Jobs, tmp_path: Path) ->
         "--job",
         "now",
     )
-    workers = batch_jobs.wait_for_workers(process.pid)
+    shown = process.stdout
+    assert shown is not None
+    assert any('"event": "progress"' in line and '"workers": 2' in line for line in shown)
+    workers = batch_jobs.wait_for_workers(process.pid, 2)
     os.kill(process.pid, signal.SIGINT)
-    until(lambda: True, "the first signal")
+    assert any("once more stops at once" in line for line in shown), (
+        "two signals in one moment may count as one"
+    )
     os.kill(process.pid, signal.SIGINT)
     assert jobs.finish(process, timeout_s=30).code == 130
     until(lambda: not any(worker.is_running() for worker in workers), "the workers' end")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -279,15 +281,27 @@ def test_refused(
     assert tree(tmp_path) == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_is_read_only(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+@contextlib.contextmanager
+def somebody() -> Iterator[None]:
+    """Root may write everywhere: within, we are nobody in particular."""
+    if os.geteuid():
+        yield
+        return
+    os.setresuid(65534, 65534, 0)
     try:
-        for form in ("parquet-dataset", "csv"):
-            with pytest.raises(OutputError, match="no permission"):
-                sink_of(tmp_path / "out", tmp_path / "job", form=form).check()
+        yield
     finally:
-        tmp_path.chmod(0o700)
+        os.setresuid(0, 0, 0)
+
+
+def test_a_folder_that_is_read_only() -> None:
+    with tempfile.TemporaryDirectory() as top:  # not in `tmp_path`, whose parents let nobody else through
+        Path(top).chmod(0o755)
+        folder = Path(top, "held")
+        folder.mkdir(mode=0o555)
+        for form in ("parquet-dataset", "csv"):
+            with somebody(), pytest.raises(OutputError, match="no permission"):
+                sink_of(folder / "out", Path(top, "job"), form=form).check()
 
 
 @pytest.mark.parametrize("form", ["parquet-dataset", "csv"])
