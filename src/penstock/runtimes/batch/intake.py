@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from penstock.bundle.batch import BatchLaunch
+from penstock.bundle.batch import BatchLaunch, ReadOptions
 from penstock.errors import DataError
 from penstock.kit import urls
 from penstock.runtimes.batch import (
@@ -46,6 +46,8 @@ class Intake:
             by_path=launch.settings.takes == "files",
             output=launch.output.location,
         )
+        self._read = launch.inputs.read
+        self._headed = ""  # the one file with a header, where only one has it
         self._sampled: list[SourceFile] = []
         self._per_format: dict[str, int] = {}
         self._digest = hashlib.sha256()
@@ -68,7 +70,7 @@ class Intake:
         batches = planner.plan(
             files,
             settings,
-            inputs.read,
+            self._read_of,
             local=self._local,
             counted=self._launch.output.lineage
             or settings.on_error == "bisect"
@@ -80,12 +82,6 @@ class Intake:
                 "the input holds no files: " + ", ".join(self.locations()),
                 hint="hidden files and files that begin with an underscore are passed over",
             )
-        if inputs.read.header == "from_first_file" and self.files > 1:
-            raise DataError(
-                f"header: from_first_file, and there are {self.files} files: that only the first has a header "
-                "cannot be read yet",
-                hint="all_files_same_headers where each file has one; no_header with column names where none has",
-            )
         schema = None if settings.takes == "files" else self._schema()
         if schema is not None:
             offered = transformations.schema_after(schema, steps) if steps else schema
@@ -96,6 +92,7 @@ class Intake:
             left_out=self.left_out,
             inputs=self._digest.hexdigest()[:16],
             transformations=list(steps),
+            column_names=list(self._read.column_names),
             schema=None if schema is None else schema.serialize().to_pybytes().hex(),
         )
 
@@ -117,6 +114,7 @@ class Intake:
         for index, source in enumerate(self._sources):
             unlike = True
             for file in source.files():
+                self._learn_names(file, index)
                 if known is not None and known.has(file):
                     self.left_out += 1
                     continue
@@ -134,13 +132,12 @@ class Intake:
         """The files in which there are rows after all ``take`` and ``skip``, and what is to be done to them
         instead. Reads as far as it must."""
         steps = self._launch.inputs.transformations
-        read = self._launch.inputs.read
-        reader = rows.Reader(read, self._schema(), None, worker.CALL_ROWS)
+        reader = rows.Reader(self._read, self._schema(), None, worker.CALL_ROWS)
 
         def tables() -> Iterator[tuple[Any, transformations.Origin]]:
             for file in files:
                 path = self._near(file) if file.fetch else file.uri
-                cuts = formats.of(file.format).cuts(path, read, size=MINI_BATCH_BYTES, rows=1)
+                cuts = formats.of(file.format).cuts(path, self._read_of(file), size=MINI_BATCH_BYTES, rows=1)
                 for table in reader.stream([Piece(file, cut, path) for cut in cuts]):
                     origin = transformations.Origin(file.uri, table.column(rows.ROW)[0].as_py())
                     yield table.drop_columns([rows.FILE, rows.ROW]), origin
@@ -149,11 +146,25 @@ class Intake:
         within = row_limits.files_within(files, window, lambda file: file.uri)
         return within, row_limits.planned(steps, window)
 
+    def _learn_names(self, file: SourceFile, index: int) -> None:
+        """Where only the first file has a header (MLTable's ``from_first_file``): the others' columns, from it."""
+        if self._read.header != "from_first_file" or self._read.column_names or file.format != "csv":
+            return
+        path = file.uri if self._sources[index].is_local() else self._near(_at(file, index))
+        schema = formats.of(file.format).schema(path, self._read)
+        self._read = dataclasses.replace(self._read, column_names=tuple(schema.names))
+        self._headed = file.uri
+
+    def _read_of(self, file: SourceFile) -> ReadOptions:
+        """How `file` is looked at: whatever is cut from it is read as all others are."""
+        return self._launch.inputs.read if file.uri == self._headed else self._read
+
     def _local(self, file: SourceFile) -> str:
-        """Where `file` lies. One that is to be fetched is fetched now if it is large: only then can it be cut."""
+        """Where `file` lies. One that is to be fetched is fetched now if only then it can be cut: it is large, or
+        its header has to be cut off."""
         if not file.fetch:
             return file.uri
-        if file.size <= MINI_BATCH_BYTES:
+        if file.size <= MINI_BATCH_BYTES and file.uri != self._headed:
             return ""
         return self._near(file)
 
@@ -176,12 +187,11 @@ class Intake:
 
         if not self._sampled:
             return pa.schema([])
-        read = self._launch.inputs.read
         kinds = {file.format for file in self._sampled}
         found = []
         for file in self._sampled:
             path = file.uri if not file.fetch else self._near(file)
-            found.append((file.uri, formats.of(file.format).schema(path, read)))
+            found.append((file.uri, formats.of(file.format).schema(path, self._read_of(file))))
         unified = schemas.unify(
             [pair for pair in found if len(pair[1])] or found[:1], text=not kinds & {"parquet", "arrow"}
         )

@@ -58,10 +58,13 @@ A file holds {bounded_files.FILE_BYTES:,} bytes at most, and all that scripts pr
 the same files.
 """
 
+SCRIPTS_OWN = "user/entry_script_log"
+"""What scripts log by ``EntryScript``, and in their node's folder what they write there themselves."""
+
 _STREAMS = {
     "stdout": ("user/stdout", ".stdout.txt"),
     "stderr": ("user/stderr", ".stderr.txt"),
-    "log": ("user/entry_script_log", ".log.txt"),
+    "log": (SCRIPTS_OWN, ".log.txt"),
 }
 _MASTER = "sys/master_role.txt"
 _ERRORS = "user/error.txt"
