@@ -24,24 +24,14 @@ from penstock import errors
 from penstock.bundle import jobs
 from penstock.bundle.batch import BatchLaunch
 from penstock.kit import processes, urls
-from penstock.runtimes.batch import (
-    closing,
-    fingerprints,
-    intake,
-    leases,
-    log_tree,
-    own_results,
-    progress,
-    resuming,
-    seen,
-    siblings,
-    stopping,
-)
+from penstock.runtimes.batch import closing, leases, own_results, resuming, stopping
 from penstock.runtimes.batch.engines.interface import Engine, Event
-from penstock.runtimes.batch.fetching import Fetched, Fetcher
 from penstock.runtimes.batch.ledger import Ledger
 from penstock.runtimes.batch.messages import Job, Order, Outcome
 from penstock.runtimes.batch.plan import MiniBatch
+from penstock.runtimes.batch.planning import fingerprints, intake, seen, siblings
+from penstock.runtimes.batch.planning.fetching import Fetched, Fetcher
+from penstock.runtimes.batch.reports import log_tree, progress
 from penstock.runtimes.batch.sinks import registry as sinks
 from penstock.runtimes.batch.sinks.interface import Part, Published
 from penstock.runtimes.batch.tally import Tally

@@ -13,21 +13,14 @@ from typing import Any
 from penstock.bundle.batch import BatchLaunch, ReadOptions
 from penstock.errors import DataError
 from penstock.kit import urls
-from penstock.runtimes.batch import (
-    fetching,
-    planner,
-    results,
-    row_limits,
-    rows,
-    seen,
-    transformations,
-    worker,
-)
+from penstock.runtimes.batch import results, rows, worker
 from penstock.runtimes.batch.formats import column_kinds, schemas
 from penstock.runtimes.batch.formats import registry as formats
 from penstock.runtimes.batch.ledger import Ledger
 from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Piece, SourceFile
+from penstock.runtimes.batch.planning import fetching, planner, seen
 from penstock.runtimes.batch.sources import registry as sources
+from penstock.runtimes.batch.transformations import limits, rewriting
 
 MOST_SAMPLED = {"parquet": 2000, "arrow": 200}
 """Files whose columns are looked at before any work: a header is cheap, a text must be parsed."""
@@ -64,9 +57,9 @@ class Intake:
         before are left out. Raises DataError, and OutputError for a column to be kept that is not there."""
         settings, inputs = self._launch.settings, self._launch.inputs
         files: Iterable[SourceFile] = self._files(known)
-        steps: Sequence[Mapping[str, Any]] = inputs.transformations
-        if row_limits.are_limited(steps):
-            files, steps = self._limited(list(files))
+        asked: Sequence[Mapping[str, Any]] = inputs.transformations
+        if limits.are_limited(asked):
+            files, asked = self._limited(list(files))
         batches = planner.plan(
             files,
             settings,
@@ -74,7 +67,7 @@ class Intake:
             local=self._local,
             counted=self._launch.output.lineage
             or settings.on_error == "bisect"
-            or transformations.needs_row_numbers(steps),
+            or rewriting.needs_row_numbers(asked),
         )
         ledger.write_plan(batches)
         if not self.files and not self.left_out:
@@ -84,14 +77,14 @@ class Intake:
             )
         schema = None if settings.takes == "files" else self._schema()
         if schema is not None:
-            offered = transformations.schema_after(schema, steps) if steps else schema
+            offered = rewriting.schema_after(schema, asked) if asked else schema
             results.kept_columns(self._launch.output, offered, (), is_script=settings.takes != "arrow")
         ledger.remember(
             files=self.files,
             input_bytes=self.size,
             left_out=self.left_out,
             inputs=self._digest.hexdigest()[:16],
-            transformations=list(steps),
+            transformations=list(asked),
             column_names=list(self._read.column_names),
             schema=None if schema is None else schema.serialize().to_pybytes().hex(),
         )
@@ -131,20 +124,20 @@ class Intake:
     def _limited(self, files: list[SourceFile]) -> tuple[Iterable[SourceFile], list[Mapping[str, Any]]]:
         """The files in which there are rows after all ``take`` and ``skip``, and what is to be done to them
         instead. Reads as far as it must."""
-        steps = self._launch.inputs.transformations
+        asked = self._launch.inputs.transformations
         reader = rows.Reader(self._read, self._schema(), None, worker.CALL_ROWS)
 
-        def tables() -> Iterator[tuple[Any, transformations.Origin]]:
+        def tables() -> Iterator[tuple[Any, rewriting.Origin]]:
             for file in files:
                 path = self._near(file) if file.fetch else file.uri
                 cuts = formats.of(file.format).cuts(path, self._read_of(file), size=MINI_BATCH_BYTES, rows=1)
                 for table in reader.stream([Piece(file, cut, path) for cut in cuts]):
-                    origin = transformations.Origin(file.uri, table.column(rows.ROW)[0].as_py())
+                    origin = rewriting.Origin(file.uri, table.column(rows.ROW)[0].as_py())
                     yield table.drop_columns([rows.FILE, rows.ROW]), origin
 
-        window = row_limits.find(steps, tables())
-        within = row_limits.files_within(files, window, lambda file: file.uri)
-        return within, row_limits.planned(steps, window)
+        window = limits.find(asked, tables())
+        within = limits.files_within(files, window, lambda file: file.uri)
+        return within, limits.planned(asked, window)
 
     def _learn_names(self, file: SourceFile, index: int) -> None:
         """Where only the first file has a header (MLTable's ``from_first_file``): the others' columns, from it."""

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.bundle.batch import BatchSettings, ReadOptions
-from penstock.runtimes.batch import planner
 from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Cut, Piece, SourceFile
+from penstock.runtimes.batch.planning import planner
 
 
 def file_of(number: int, size: int) -> SourceFile:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import PenstockError
-from penstock.runtimes.batch import bounded_files, perf_log, progress
 from penstock.runtimes.batch.messages import Outcome
+from penstock.runtimes.batch.reports import bounded_files, perf_log, progress
 from penstock.runtimes.batch.tally import Tally
 
 FLUSH_S = 0.2
