@@ -20,9 +20,10 @@ from penstock.bundle.manifest import Settings
 from penstock.cli import exits, score_options, serve_options
 from penstock.cli.score import score
 from penstock.cli.serve import serve
-from penstock.runtimes.batch import checking, closing, driving, log_tree
+from penstock.runtimes.batch import checking, closing, driving
 from penstock.runtimes.batch.engines import ray_head, ray_options
 from penstock.runtimes.batch.formats import registry
+from penstock.runtimes.batch.reports import log_tree
 from penstock.runtimes.realtime import connections, metrics
 from penstock.scoring.scripts import stand_ins
 from penstock.spec.deployment_schema import KubernetesOnlineDeployment, ManagedOnlineDeployment

@@ -30,6 +30,9 @@ def run(paths):
     print(f"careful at {first}", file=sys.stderr)
     logging.getLogger("mine").warning("warned at %d", first)
     EntryScript().logger.info("entry at %d", first)
+    os.makedirs(EntryScript().log_dir, exist_ok=True)
+    with open(os.path.join(EntryScript().log_dir, "own.txt"), "a") as own:
+        own.write(f"own at {first}\\n")
     if first == 20:
         os.write(1, b"past Python\\n")
         raise ValueError(f"no {first}")
@@ -103,6 +106,7 @@ def test_every_file_is_there_and_says_what_it_should(jobs: batch_jobs.Jobs, tmp_
     logged = texts(logs, "user/entry_script_log/*/process*.log.txt")
     assert "|WARNING|mine|mini-batch 3|warned at 60\n" in logged
     assert "entry at 80" in logged
+    assert "own at 80\n" in texts(logs, "user/entry_script_log/*/own.txt")
 
     [node] = (logs / "perf").iterdir()
     assert sorted(node.glob("os/" + "[0-9]" * 10 + "/processes_" + "[0-9]" * 2))

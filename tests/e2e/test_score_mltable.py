@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,27 @@ def test_delimited_text_with_partitions(jobs: batch_jobs.Jobs, tmp_path: Path) -
     assert found["when"].iloc[0].startswith("2024-01-01")
     again = pd.read_csv(tmp_path / "1.csv", dtype=str)
     assert list(again["code"][:2]) == ["003", "004"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_only_the_first_file_has_a_header(jobs: batch_jobs.Jobs, tmp_path: Path, packed: bool) -> None:
+    """Rows of all files, the first one's too, whether files are cut or gathered."""
+    ending = ".csv.gz" if packed else ".csv"
+    table = mltable(
+        tmp_path,
+        f"paths:\n  - pattern: ./*{ending}\n"
+        "transformations:\n  - read_delimited: {header: from_first_file}\n",
+    )
+    for number in range(3):
+        rows = "".join(f"{n},x{n}\n" for n in range(number * 100, number * 100 + 100))
+        text = ("id,name\n" if number == 0 else "") + rows
+        (table / f"{number}{ending}").write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    batch_jobs.script(tmp_path, ECHO)
+    for cut in ("100B", "1MB"):
+        found = both(jobs, tmp_path, "--script", "code/score.py", cut=cut)
+        assert list(found.columns) == ["id", "name"]
+        assert list(found["id"]) == list(range(300))
+        assert found["name"].iloc[200] == "x200"
 
 
 def test_parquet_for_a_model(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:

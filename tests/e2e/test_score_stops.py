@@ -72,6 +72,16 @@ def test_a_second_driver_touches_nothing_of_a_job_that_runs(jobs: batch_jobs.Job
     assert (tmp_path / "out.jsonl").read_text().count("\n") == 4
 
 
+def test_of_two_equal_jobs_begun_at_once_one_is_done(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
+    arguments = held(tmp_path)[:-1]
+    processes = [jobs.start(*arguments, name, report="text") for name in ("one", "other")]
+    until(lambda: any(process.poll() is not None for process in processes), "one to give up")
+    (tmp_path / "code" / "go").touch()
+    ends = sorted((jobs.finish(process) for process in processes), key=lambda end: end.code)
+    assert [end.code for end in ends] == [0, 5]
+    assert "the very same at this moment" in ends[1].err
+
+
 @pytest.mark.parametrize("moment", ["planning", "calling"])
 def test_ctrl_c_in_a_terminal(jobs: batch_jobs.Jobs, tmp_path: Path, moment: str) -> None:
     """The terminal tells every process of the group; only the driver acts on it."""
@@ -131,6 +141,29 @@ def test_however_it_is_ended_nothing_is_left(
     assert done.code == 130
     until(lambda: not any(one.is_running() and one.status() != "zombie" for one in family), "their end")
     assert not list(temporary.iterdir())
+
+
+def test_a_killed_driver_leaves_nothing_but_its_job(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    jobs.environment["TMPDIR"] = str(temporary)
+    process = jobs.start(*held(tmp_path))
+    until((tmp_path / "code" / "called").exists, "a call")
+    assert list(temporary.iterdir())
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    until(lambda: not any(one.is_running() and one.status() != "zombie" for one in family), "their end")
+    until(lambda: not list(temporary.iterdir()), "an empty folder")
+
+
+def test_a_deep_temporary_folder_is_no_obstacle(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
+    """Where a socket's path would be too long."""
+    deep = tmp_path / ("d" * 60) / ("d" * 60)
+    deep.mkdir(parents=True)
+    jobs.environment["TMPDIR"] = str(deep)
+    batch_jobs.model(tmp_path)
+    pq.write_table(batch_jobs.table(100), tmp_path / "data.parquet")
+    jobs.run("model.pkl", "-i", "data.parquet", "--output", "x.csv")
 
 
 def test_nobody_needs_to_read_what_is_shown(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:

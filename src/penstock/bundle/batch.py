@@ -32,7 +32,8 @@ class ReadOptions:
     """As in MLTable: ``no_header``, ``from_first_file``, ``all_files_different_headers``,
     ``all_files_same_headers``. The last two are read alike: each file's own header names its columns."""
     column_names: tuple[str, ...] = ()
-    """For files without a header; none: ``Column1``, ``Column2``, ... as MLTable calls them."""
+    """For files without a header (``from_first_file``: found in that file); none: ``Column1``, ``Column2``, ...
+    as MLTable calls them."""
     column_types: Mapping[str, str] = field(default_factory=dict)
     """Arrow's type names by column (``int64``, ``double``, ``string``, ``bool``, ``timestamp[us]``), said by the
     user; what is not said is inferred once for the whole job."""

@@ -3,7 +3,7 @@
 The language is Azure ML's: comparisons, ``and``, ``or``, ``not``, arithmetic, ``startswith`` and ``datetime``
 over columns and literals, in Python's spelling. It is parsed with Python's own parser and walked; nothing is
 ever evaluated as Python. What it means for a table is the workers' business
-(`penstock.runtimes.batch.row_conditions`). Runs in workers: Python 3.8, standard library only.
+(`penstock.runtimes.batch.transformations.conditions`). Runs in workers: Python 3.8, standard library only.
 """
 
 from __future__ import annotations

@@ -63,6 +63,9 @@ class Trade(Protocol):
     def work(self, loaded: Any, description: Mapping[str, Any], alive: Callable[[], bool]) -> None:
         """Be a worker until told to end; `alive` says whether the supervisor still is."""
 
+    def abandoned(self) -> None:
+        """The supervisor is gone: put away what it cannot any more."""
+
 
 class Nursery:
     """State of the process: the channel to the supervisor, the trade, and what was loaded."""
@@ -106,6 +109,7 @@ class Nursery:
                     message = self._channel.receive() or {}
                 except channels.ChannelClosedError:
                     self._kill_all()
+                    self._trade.abandoned()
                     return
                 if message.get("do") == "spawn":
                     self._spawn([wake_read, wake_write])

@@ -151,10 +151,11 @@ def _batch(settings: BatchSettings, *, workers: int, code: Code | None) -> dict[
 
 
 def _form(settings: BatchSettings, code: Code | None) -> str:
-    """How results are written. A model without a script is scored as Azure ML scores MLflow's."""
-    if settings.output_action == "summary_only":
-        return "summary-only"
-    return "append-row" if code is not None else "append-row-mlflow"
+    """How results are written. A model without a script is scored as Azure ML scores MLflow's. A script's values
+    are written even if all that matters it writes for itself (``summary_only``): they say what was processed."""
+    if code is not None:
+        return "append-row"
+    return "summary-only" if settings.output_action == "summary_only" else "append-row-mlflow"
 
 
 def _file_name(document: Document, spec: ModelBatchDeployment, settings: BatchSettings) -> str:

@@ -100,7 +100,7 @@ def test_a_deployment_without_type_in_full():
         "error_threshold": 7,
         "logging_level": "WARNING",
     }
-    assert found.output == {"form": "summary-only", "mode": "skip"}
+    assert found.output == {"form": "append-row", "mode": "skip"}
     assert found.draft.model.directory == str(DATA)
 
 
@@ -195,7 +195,12 @@ def test_a_setting_may_stand_at_both_places(read, place, text, field, value):
     ],
 )
 def test_words_are_taken_in_any_case(read, word, form):
-    assert read(HEAD + SCRIPT + f"output_action: {word}\ntype: Model\n").output["form"] == form
+    scored_by = MLFLOW if form == "summary-only" else SCRIPT
+    assert read(HEAD + scored_by + f"output_action: {word}\ntype: Model\n").output["form"] == form
+
+
+def test_what_was_processed_is_written_even_if_scripts_write_for_themselves(read):
+    assert read(HEAD + SCRIPT + "output_action: summary_only\ntype: model\n").output["form"] == "append-row"
 
 
 def test_under_settings_wins_and_it_is_said(read):

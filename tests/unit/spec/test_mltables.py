@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.errors import DataError, SpecError
-from penstock.runtimes.batch import transformations
-from penstock.runtimes.batch.transformations import Origin
+from penstock.runtimes.batch.transformations import rewriting
+from penstock.runtimes.batch.transformations.rewriting import Origin
 from penstock.spec import mltable_schema, mltables, validation
 
 HEAD = "paths: [{file: d.csv}]\ntransformations:\n"
@@ -152,7 +152,7 @@ def test_what_it_says_can_be_done(read):
         [(name, pa.string()) for name in ("id", "when", "flag", "unused")]
         + [("x", pa.int64()), ("a", pa.float64()), ("b", pa.float64()), ("c", pa.int64())]
     )
-    after = transformations.schema_after(schema, read(FULL).transformations)
+    after = rewriting.schema_after(schema, read(FULL).transformations)
     assert after.names == ["id", "x", "when", "flag", "a", "b", "c"]
     assert after.field("flag").type == pa.bool_()
     assert after.field("when").type == pa.timestamp("us")
@@ -398,4 +398,4 @@ def test_any_value_anywhere_is_taken_or_placed(at, value, folder):
     with contextlib.suppress(SpecError, DataError):
         found = mltables.read(str(folder / "any"))
         table = pa.table({"id": ["1"], "x": [2], "when": ["x"], "flag": ["x"]})
-        transformations.apply(table, found.transformations, Origin("/p/2023/01/02/d.csv"))
+        rewriting.apply(table, found.transformations, Origin("/p/2023/01/02/d.csv"))

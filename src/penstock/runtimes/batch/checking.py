@@ -13,8 +13,9 @@ from typing import Any
 
 from penstock.bundle.batch import BatchLaunch
 from penstock.kit import urls
-from penstock.runtimes.batch import intake, progress
 from penstock.runtimes.batch.ledger import Ledger
+from penstock.runtimes.batch.planning import intake
+from penstock.runtimes.batch.reports import progress
 from penstock.runtimes.batch.sinks import registry as sinks
 from penstock.runtimes.batch.worker import read_schema
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from penstock.bundle.batch import BatchLaunch
 from penstock.kit import urls
-from penstock.runtimes.batch import progress
 from penstock.runtimes.batch.ledger import Ledger
+from penstock.runtimes.batch.reports import progress
 from penstock.runtimes.batch.sinks.interface import Published
 from penstock.runtimes.batch.tally import Tally
 

@@ -24,24 +24,14 @@ from penstock import errors
 from penstock.bundle import jobs
 from penstock.bundle.batch import BatchLaunch
 from penstock.kit import processes, urls
-from penstock.runtimes.batch import (
-    closing,
-    fingerprints,
-    intake,
-    leases,
-    log_tree,
-    own_results,
-    progress,
-    resuming,
-    seen,
-    siblings,
-    stopping,
-)
+from penstock.runtimes.batch import closing, leases, own_results, resuming, stopping
 from penstock.runtimes.batch.engines.interface import Engine, Event
-from penstock.runtimes.batch.fetching import Fetched, Fetcher
 from penstock.runtimes.batch.ledger import Ledger
 from penstock.runtimes.batch.messages import Job, Order, Outcome
 from penstock.runtimes.batch.plan import MiniBatch
+from penstock.runtimes.batch.planning import fingerprints, intake, seen, siblings
+from penstock.runtimes.batch.planning.fetching import Fetched, Fetcher
+from penstock.runtimes.batch.reports import log_tree, progress
 from penstock.runtimes.batch.sinks import registry as sinks
 from penstock.runtimes.batch.sinks.interface import Part, Published
 from penstock.runtimes.batch.tally import Tally
@@ -160,31 +150,23 @@ class Driver:
         began = time.perf_counter()
         self._intake.write_plan(self._ledger, known)
         count, size = self._ledger.planned()
-        if not launch.force:
-            siblings.check(
-                self._folder,
-                kind=self._kind(),
-                inputs=self._ledger.fact("inputs"),
-                output=urls.without_secrets(launch.output.location),
-            )
-        self._ledger.remember(
-            planned=True,
-            planning_s=time.perf_counter() - began,
-            model_digest=self._model_digest(),
-            scorer=fingerprints.scorer(launch.manifest),
-        )
         about = {
             "files": self._ledger.fact("files"),
             "left_out": self._ledger.fact("left_out"),
             "mini_batches": count,
             "bytes": size,
         }
-        jobs.write_about(
-            str(self._folder),
-            kind=self._kind(),
-            inputs=self._ledger.fact("inputs"),
-            output=urls.without_secrets(launch.output.location),
-            **about,
+        kind, inputs = self._kind(), self._ledger.fact("inputs")
+        output = urls.without_secrets(launch.output.location)
+        with siblings.one_at_a_time(self._folder.parent):
+            if not launch.force:
+                siblings.check(self._folder, kind=kind, inputs=inputs, output=output)
+            jobs.write_about(str(self._folder), kind=kind, inputs=inputs, output=output, **about)
+        self._ledger.remember(
+            planned=True,
+            planning_s=time.perf_counter() - began,
+            model_digest=self._model_digest(),
+            scorer=fingerprints.scorer(launch.manifest),
         )
         self._show.event("planned", seconds=round(time.perf_counter() - began, 3), **about)
 
@@ -427,13 +409,16 @@ class Driver:
             settings=launch.settings,
             # Workers write to the staging folder; what opens the place itself is not for their file.
             output=dataclasses.replace(launch.output, location="", storage={}),
-            read=launch.inputs.read,
+            read=dataclasses.replace(
+                launch.inputs.read, column_names=tuple(self._ledger.fact("column_names", ()))
+            ),
             encoding=self._sink.encoding,
             staging=self._staging,
             schema=bytes.fromhex(schema) if schema else b"",
             transformations=tuple(self._ledger.fact("transformations", ())),
             model_digest=self._ledger.fact("model_digest", ""),
             own_results=str(own),
+            own_logs=str(self._folder / "logs" / log_tree.SCRIPTS_OWN),
         )
         jobs.replace_file(str(self._folder / jobs.WORKER), job.to_json())
 

@@ -31,7 +31,8 @@ READING, CALLING, WRITING = "reading", "calling", "writing"
 class Job:
     """What every worker of a job knows from birth. `schema` is the input's Arrow schema in IPC form, or empty
     where files are handed over. `model_digest` goes into the lineage. `own_results` is the folder in which a
-    script may write for itself (``AZUREML_BI_OUTPUT_PATH``)."""
+    script may write for itself (``AZUREML_BI_OUTPUT_PATH``), `own_logs` that for its own logs
+    (``EntryScript().log_dir``, which has a folder for each machine there)."""
 
     manifest: Manifest
     settings: BatchSettings
@@ -43,6 +44,7 @@ class Job:
     transformations: tuple[Mapping[str, Any], ...] = ()
     model_digest: str = ""
     own_results: str = ""
+    own_logs: str = ""
 
     def to_json(self) -> str:
         """One line of JSON; `from_json` reverses it."""
@@ -58,6 +60,7 @@ class Job:
                 "transformations": list(self.transformations),
                 "model_digest": self.model_digest,
                 "own_results": self.own_results,
+                "own_logs": self.own_logs,
             }
         )
 
@@ -76,6 +79,7 @@ class Job:
             transformations=tuple(raw["transformations"]),
             model_digest=raw["model_digest"],
             own_results=raw["own_results"],
+            own_logs=raw["own_logs"],
         )
 
 

@@ -9,12 +9,15 @@ import contextlib
 import importlib
 import os
 import sys
+from pathlib import Path
 from typing import Any, Callable, Mapping
 
+from penstock.kit import private_folders
 from penstock.runtimes import nurseries
 from penstock.runtimes.batch import worker
 from penstock.runtimes.batch.messages import Job
 from penstock.scoring import opening
+from penstock.scoring.compat import entry_script
 from penstock.scoring.interface import BatchScorer
 
 
@@ -34,6 +37,7 @@ class Batch:
         job = self._job
         if job.own_results:
             os.environ["AZUREML_BI_OUTPUT_PATH"] = job.own_results
+            os.environ[entry_script.LOGS] = job.own_logs
         return opening.open_batch_scorer(job.manifest, job.settings, job.output, worker.offered_schema(job))
 
     def describe(self, loaded: BatchScorer) -> dict[str, Any]:
@@ -47,6 +51,10 @@ class Batch:
     def work(self, loaded: BatchScorer, description: Mapping[str, Any], alive: Callable[[], bool]) -> None:
         """Work for the engine; its end closes the socket, so that `alive` need not be asked."""
         worker.Worker(loaded, self._job, engine=self._engine, about=description).run()
+
+    def abandoned(self) -> None:
+        """Remove the folder of the engine's socket, which a killed engine has left."""
+        private_folders.remove(Path(self._engine).parent)
 
 
 NEEDED = {

@@ -15,9 +15,9 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Sequenc
 
 from penstock.bundle.batch import ReadOptions
 from penstock.errors import DataError
-from penstock.runtimes.batch import transformations
 from penstock.runtimes.batch.formats import registry
 from penstock.runtimes.batch.plan import Piece
+from penstock.runtimes.batch.transformations import rewriting
 
 FILE, ROW = "_file", "_row"
 """Columns of the lineage, present while a mini-batch is on its way."""
@@ -80,8 +80,8 @@ class Reader:
         table = _with_origin(batch, piece, row, self.schema, self.columns)
         if not self.transformations:
             return table
-        origin = transformations.Origin(piece.file.uri, row)
-        return transformations.apply(table, self.transformations, origin, carried=(FILE, ROW))
+        origin = rewriting.Origin(piece.file.uri, row)
+        return rewriting.apply(table, self.transformations, origin, carried=(FILE, ROW))
 
 
 def apart(batch: Any, row: int, refused: list[int]) -> tuple[list[tuple[int, Any]], int]:

@@ -21,12 +21,13 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from penstock.errors import JobError, OutputError, PenstockError
 from penstock.kit import context, frames
-from penstock.runtimes.batch import calls, messages, results, rows, transformations
+from penstock.runtimes.batch import calls, messages, results, rows
 from penstock.runtimes.batch.calls import Calls, EnoughError
 from penstock.runtimes.batch.dead_letters import DeadLetters
 from penstock.runtimes.batch.encoders import registry as encoders
 from penstock.runtimes.batch.messages import Job, Order, Outcome
 from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Piece
+from penstock.runtimes.batch.transformations import rewriting
 from penstock.scoring.interface import BatchScorer
 
 CALL_ROWS = 65_536
@@ -204,7 +205,7 @@ class Worker:
             return None
         wanted = {*self._scorer.columns, *self._kept}
         if self._job.transformations:
-            wanted = {*transformations.columns_before(self._job.transformations, self._schema, list(wanted))}
+            wanted = {*rewriting.columns_before(self._job.transformations, self._schema, list(wanted))}
         # At least one: a table without columns has no rows to count.
         return [name for name in self._schema.names if name in wanted] or self._schema.names[:1]
 
@@ -280,7 +281,7 @@ def offered_schema(job: Job) -> Any:
     schema = read_schema(job.schema)
     if schema is None or not job.transformations:
         return schema
-    return transformations.schema_after(schema, job.transformations)
+    return rewriting.schema_after(schema, job.transformations)
 
 
 def _failure_of(error: BaseException, calling: Calls) -> dict[str, Any]:

@@ -38,6 +38,9 @@ class Serving:
         about = {"generation": self._generation, "description": description}
         worker.Worker(loaded, gateway=self._gateway, about=about, alive=alive).run()
 
+    def abandoned(self) -> None:
+        """Nothing is ours: other generations may still serve the gateway, in whose folder its socket lies."""
+
 
 if __name__ == "__main__":
     nurseries.main(sys.argv, Serving)

@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 import penstock
 from penstock.bundle import launch as launching
 from penstock.bundle.launch import Launch
-from penstock.kit import channels, logs, processes
+from penstock.kit import channels, logs, private_folders, processes
 from penstock.runtimes import children
 from penstock.runtimes.children import Child
 from penstock.runtimes.realtime import changes, doors, fleet, health, reports
@@ -87,7 +87,7 @@ class Supervisor:
             self._log("error", f"cannot listen on {where}: {error.strerror or error}; choose another --port")
             return 1
         try:
-            self._folder = doors.private_folder()
+            self._folder = private_folders.make()
         except OSError as error:
             self._log("error", str(error))
             return 1
@@ -514,7 +514,7 @@ class Supervisor:
             self._stop_nursery(generation)
         if self._gateway is not None:
             self._forget(self._gateway)
-        doors.remove_folder(self._folder)
+        private_folders.remove(self._folder)
 
 
 def _wants_preload(launch: Launch) -> bool:

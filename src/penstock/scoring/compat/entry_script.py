@@ -16,7 +16,7 @@ from typing import Any
 from penstock.kit import context
 
 LOGS = "PENSTOCK_ENTRY_SCRIPT_LOGS"
-"""Variable that names the folder for a script's own logs; unset: a folder under the working directory."""
+"""Variable that names the folder for scripts' own logs; unset: one under the working directory."""
 
 _FORMAT = "%(asctime)s|%(name)s|%(levelname)s|%(process)d|%(thread)d|%(funcName)s()|%(message)s"
 
@@ -45,8 +45,7 @@ class EntryScript(metaclass=_Single):
 
     @property
     def logger(self) -> logging.Logger:
-        """Goes where the worker's log records go, outside a worker to standard error; where `LOGS` names a folder,
-        also to a file there."""
+        """Goes where the worker's log records go, outside a worker to standard error."""
         if self._logger is None:
             self._logger = self._configured()
         return self._logger
@@ -59,11 +58,11 @@ class EntryScript(metaclass=_Single):
 
     @property
     def log_dir(self) -> str:
-        """Folder for the script's own logs; the script creates it."""
-        folder = os.environ.get(LOGS, "")
-        return folder or os.path.join(
-            self._working_dir, "logs", "user", "entry_script_log", socket.gethostname()
+        """This machine's folder for the script's own logs; the script creates it."""
+        folder = os.environ.get(LOGS, "") or os.path.join(
+            self._working_dir, "logs", "user", "entry_script_log"
         )
+        return os.path.join(folder, socket.gethostname())
 
     @property
     def dir(self) -> str:
@@ -88,10 +87,6 @@ class EntryScript(metaclass=_Single):
         # The script's own logging.basicConfig must neither hide nor double what is logged here.
         logger.propagate = False
         handlers: list[logging.Handler] = [] if context.log_handler else [_ToStandardError()]
-        if os.environ.get(LOGS, ""):
-            os.makedirs(self.log_dir, exist_ok=True)
-            path = os.path.join(self.log_dir, f"{self.agent_name}.log.txt")
-            handlers.append(logging.FileHandler(path, delay=True))
         formatter = logging.Formatter(_FORMAT)
         formatter.converter = time.gmtime
         for handler in handlers:

@@ -12,9 +12,7 @@ import json
 import math
 import os
 import selectors
-import shutil
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -23,7 +21,7 @@ from typing import Any
 
 import penstock
 from penstock.bundle import launch as launching
-from penstock.kit import channels, frames, processes
+from penstock.kit import channels, frames, private_folders, processes
 from penstock.runtimes import children
 from penstock.runtimes.batch import messages
 from penstock.runtimes.batch.engines.interface import Event
@@ -110,9 +108,9 @@ class LocalEngine:
         self._named = 0
         self._next_look = 0.0
         # Unix sockets have short names: the job's own folder may lie too deep.
-        self._folder = tempfile.mkdtemp(prefix="penstock-")
+        self._folder = private_folders.make()
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(Path(self._folder, "engine")))
+        self._listener.bind(str(self._folder / "engine"))
         self._listener.listen(128)
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
@@ -188,7 +186,7 @@ class LocalEngine:
         self._workers.clear()
         self._selector.close()
         self._listener.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        private_folders.remove(self._folder)
 
     # The nursery
 
@@ -199,7 +197,7 @@ class LocalEngine:
             self._load_until = time.monotonic() + self._start_timeout_s if self._preload else math.inf
             self._nursery.tell(
                 job=self._job_file,
-                engine=str(Path(self._folder, "engine")),
+                engine=str(self._folder / "engine"),
                 generation=0,
                 preload=self._preload,
                 log_level=self._log_level,

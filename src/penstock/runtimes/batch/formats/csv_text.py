@@ -6,6 +6,7 @@ bad and, if asked, to go on after it. Empty lines are no rows. Python 3.8; pyarr
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any, Iterator, Sequence
 
@@ -95,7 +96,14 @@ def cuts(path: str, read: ReadOptions, *, size: int, rows: int) -> Iterator[Cut]
     def start(text: Text) -> int:
         return csv_header.find(text, boundaries, read).start
 
-    yield from records.cuts(path, read.encoding, boundaries, start, size=size, rows=rows)
+    found = records.cuts(path, read.encoding, boundaries, start, size=size, rows=rows)
+    if read.header != "from_first_file" or read.column_names:
+        yield from found
+        return
+    # Whoever reads the cuts is told the names, and would take the header for a row.
+    begin = start(Text(path, read.encoding))
+    for cut in found:
+        yield dataclasses.replace(cut, start=max(cut.start, begin))
 
 
 def batches(

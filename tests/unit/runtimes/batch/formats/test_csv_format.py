@@ -126,7 +126,10 @@ def test_headers(tmp_path: Path) -> None:
     assert everything(csv_text, path, read=named)[1][1] == {"n": 2, "s": "y"}
     later = ReadOptions(header="from_first_file", column_names=("n", "s"))
     assert len(everything(csv_text, path, read=later)[1]) == 2
-    assert everything(csv_text, path, read=ReadOptions(header="from_first_file"))[1] == [{"1": 2, "x": "y"}]
+    first = ReadOptions(header="from_first_file")
+    assert everything(csv_text, path, read=first)[1] == [{"1": 2, "x": "y"}]
+    (cut,) = csv_text.cuts(path, first, size=1000, rows=0)
+    assert cut.start == 4, "so that a reader who is told the names sees no header"
     wrong = ReadOptions(header="no_header", column_names=("n",))
     with pytest.raises(DataError, match=r"t\.csv:1: 2 values where there are 1 columns"):
         everything(csv_text, path, read=wrong)

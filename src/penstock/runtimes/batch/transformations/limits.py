@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence, TypeVar
 
 from penstock.errors import DataError
-from penstock.runtimes.batch import transformations as steps
-from penstock.runtimes.batch.transformations import Origin, Transformations
+from penstock.runtimes.batch.transformations import rewriting
+from penstock.runtimes.batch.transformations.rewriting import Origin, Transformations
 
 _DROPS_ROWS = ("filter", "take_random_sample")
 
@@ -119,10 +119,10 @@ def _stages(transformations: Transformations) -> list[_Stage]:
 def _through(table: Any, origin: Origin, stages: Sequence[_Stage]) -> tuple[list[int], int | None]:
     """The places in the file of those rows of `table` that pass all `stages`, and the place at which a ``take``
     has had enough, or None."""
-    table = steps.with_places(table, origin)
+    table = rewriting.with_places(table, origin)
     stop: int | None = None
     for stage in stages:
-        table = steps.through(table, stage.above, origin)
+        table = rewriting.through(table, stage.above, origin)
         if stage.limit == "skip":
             skipped = min(stage.left, table.num_rows)
             stage.left -= skipped
@@ -131,6 +131,6 @@ def _through(table: Any, origin: Origin, stages: Sequence[_Stage]) -> tuple[list
         table = table.slice(0, stage.left)
         stage.left -= table.num_rows
         if stage.left == 0:
-            last = table.column(steps.PLACE)[-1].as_py() + 1 if table.num_rows else origin.first_row
+            last = table.column(rewriting.PLACE)[-1].as_py() + 1 if table.num_rows else origin.first_row
             stop = last if stop is None else min(stop, last)
-    return table.column(steps.PLACE).to_pylist(), stop
+    return table.column(rewriting.PLACE).to_pylist(), stop

@@ -10,24 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from penstock.bundle.batch import BatchLaunch
+from penstock.bundle.batch import BatchLaunch, ReadOptions
 from penstock.errors import DataError
 from penstock.kit import urls
-from penstock.runtimes.batch import (
-    fetching,
-    planner,
-    results,
-    row_limits,
-    rows,
-    seen,
-    transformations,
-    worker,
-)
+from penstock.runtimes.batch import results, rows, worker
 from penstock.runtimes.batch.formats import column_kinds, schemas
 from penstock.runtimes.batch.formats import registry as formats
 from penstock.runtimes.batch.ledger import Ledger
 from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Piece, SourceFile
+from penstock.runtimes.batch.planning import fetching, planner, seen
 from penstock.runtimes.batch.sources import registry as sources
+from penstock.runtimes.batch.transformations import limits, rewriting
 
 MOST_SAMPLED = {"parquet": 2000, "arrow": 200}
 """Files whose columns are looked at before any work: a header is cheap, a text must be parsed."""
@@ -46,6 +39,8 @@ class Intake:
             by_path=launch.settings.takes == "files",
             output=launch.output.location,
         )
+        self._read = launch.inputs.read
+        self._headed = ""  # the one file with a header, where only one has it
         self._sampled: list[SourceFile] = []
         self._per_format: dict[str, int] = {}
         self._digest = hashlib.sha256()
@@ -62,17 +57,17 @@ class Intake:
         before are left out. Raises DataError, and OutputError for a column to be kept that is not there."""
         settings, inputs = self._launch.settings, self._launch.inputs
         files: Iterable[SourceFile] = self._files(known)
-        steps: Sequence[Mapping[str, Any]] = inputs.transformations
-        if row_limits.are_limited(steps):
-            files, steps = self._limited(list(files))
+        asked: Sequence[Mapping[str, Any]] = inputs.transformations
+        if limits.are_limited(asked):
+            files, asked = self._limited(list(files))
         batches = planner.plan(
             files,
             settings,
-            inputs.read,
+            self._read_of,
             local=self._local,
             counted=self._launch.output.lineage
             or settings.on_error == "bisect"
-            or transformations.needs_row_numbers(steps),
+            or rewriting.needs_row_numbers(asked),
         )
         ledger.write_plan(batches)
         if not self.files and not self.left_out:
@@ -80,22 +75,17 @@ class Intake:
                 "the input holds no files: " + ", ".join(self.locations()),
                 hint="hidden files and files that begin with an underscore are passed over",
             )
-        if inputs.read.header == "from_first_file" and self.files > 1:
-            raise DataError(
-                f"header: from_first_file, and there are {self.files} files: that only the first has a header "
-                "cannot be read yet",
-                hint="all_files_same_headers where each file has one; no_header with column names where none has",
-            )
         schema = None if settings.takes == "files" else self._schema()
         if schema is not None:
-            offered = transformations.schema_after(schema, steps) if steps else schema
+            offered = rewriting.schema_after(schema, asked) if asked else schema
             results.kept_columns(self._launch.output, offered, (), is_script=settings.takes != "arrow")
         ledger.remember(
             files=self.files,
             input_bytes=self.size,
             left_out=self.left_out,
             inputs=self._digest.hexdigest()[:16],
-            transformations=list(steps),
+            transformations=list(asked),
+            column_names=list(self._read.column_names),
             schema=None if schema is None else schema.serialize().to_pybytes().hex(),
         )
 
@@ -117,6 +107,7 @@ class Intake:
         for index, source in enumerate(self._sources):
             unlike = True
             for file in source.files():
+                self._learn_names(file, index)
                 if known is not None and known.has(file):
                     self.left_out += 1
                     continue
@@ -133,27 +124,40 @@ class Intake:
     def _limited(self, files: list[SourceFile]) -> tuple[Iterable[SourceFile], list[Mapping[str, Any]]]:
         """The files in which there are rows after all ``take`` and ``skip``, and what is to be done to them
         instead. Reads as far as it must."""
-        steps = self._launch.inputs.transformations
-        read = self._launch.inputs.read
-        reader = rows.Reader(read, self._schema(), None, worker.CALL_ROWS)
+        asked = self._launch.inputs.transformations
+        reader = rows.Reader(self._read, self._schema(), None, worker.CALL_ROWS)
 
-        def tables() -> Iterator[tuple[Any, transformations.Origin]]:
+        def tables() -> Iterator[tuple[Any, rewriting.Origin]]:
             for file in files:
                 path = self._near(file) if file.fetch else file.uri
-                cuts = formats.of(file.format).cuts(path, read, size=MINI_BATCH_BYTES, rows=1)
+                cuts = formats.of(file.format).cuts(path, self._read_of(file), size=MINI_BATCH_BYTES, rows=1)
                 for table in reader.stream([Piece(file, cut, path) for cut in cuts]):
-                    origin = transformations.Origin(file.uri, table.column(rows.ROW)[0].as_py())
+                    origin = rewriting.Origin(file.uri, table.column(rows.ROW)[0].as_py())
                     yield table.drop_columns([rows.FILE, rows.ROW]), origin
 
-        window = row_limits.find(steps, tables())
-        within = row_limits.files_within(files, window, lambda file: file.uri)
-        return within, row_limits.planned(steps, window)
+        window = limits.find(asked, tables())
+        within = limits.files_within(files, window, lambda file: file.uri)
+        return within, limits.planned(asked, window)
+
+    def _learn_names(self, file: SourceFile, index: int) -> None:
+        """Where only the first file has a header (MLTable's ``from_first_file``): the others' columns, from it."""
+        if self._read.header != "from_first_file" or self._read.column_names or file.format != "csv":
+            return
+        path = file.uri if self._sources[index].is_local() else self._near(_at(file, index))
+        schema = formats.of(file.format).schema(path, self._read)
+        self._read = dataclasses.replace(self._read, column_names=tuple(schema.names))
+        self._headed = file.uri
+
+    def _read_of(self, file: SourceFile) -> ReadOptions:
+        """How `file` is looked at: whatever is cut from it is read as all others are."""
+        return self._launch.inputs.read if file.uri == self._headed else self._read
 
     def _local(self, file: SourceFile) -> str:
-        """Where `file` lies. One that is to be fetched is fetched now if it is large: only then can it be cut."""
+        """Where `file` lies. One that is to be fetched is fetched now if only then it can be cut: it is large, or
+        its header has to be cut off."""
         if not file.fetch:
             return file.uri
-        if file.size <= MINI_BATCH_BYTES:
+        if file.size <= MINI_BATCH_BYTES and file.uri != self._headed:
             return ""
         return self._near(file)
 
@@ -176,12 +180,11 @@ class Intake:
 
         if not self._sampled:
             return pa.schema([])
-        read = self._launch.inputs.read
         kinds = {file.format for file in self._sampled}
         found = []
         for file in self._sampled:
             path = file.uri if not file.fetch else self._near(file)
-            found.append((file.uri, formats.of(file.format).schema(path, read)))
+            found.append((file.uri, formats.of(file.format).schema(path, self._read_of(file))))
         unified = schemas.unify(
             [pair for pair in found if len(pair[1])] or found[:1], text=not kinds & {"parquet", "arrow"}
         )

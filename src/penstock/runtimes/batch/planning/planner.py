@@ -20,26 +20,27 @@ MOST_PIECES = 5000
 def plan(
     files: Iterable[SourceFile],
     settings: BatchSettings,
-    read: ReadOptions,
+    read: Callable[[SourceFile], ReadOptions],
     *,
     local: Callable[[SourceFile], str],
     counted: bool,
 ) -> Iterator[MiniBatch]:
     """The mini-batches of `files`, in order.
 
-    `local` says where a file lies on this machine, or an empty string for one that is fetched when it is its
-    turn: such a file is not cut. `counted`: rows must be numbered within their file (lineage).
+    `read` says how a file is cut. `local` says where a file lies on this machine, or an empty string for one
+    that is fetched when it is its turn: such a file is not cut. Both are asked when the listing has come to the
+    file. `counted`: rows must be numbered within their file (lineage).
     """
     if settings.takes == "files":
         yield from _of_files(files, settings)
         return
     rows = settings.mini_batch_size if settings.mini_batch_unit == "rows" else int(counted)
     size = MINI_BATCH_BYTES
-    if settings.takes == "arrow" and settings.mini_batch_unit == "bytes" and settings.mini_batch_size:
+    if settings.mini_batch_unit == "bytes" and settings.mini_batch_size:
         size = settings.mini_batch_size
-    if settings.takes == "frame" and settings.mini_batch_unit == "bytes" and settings.mini_batch_size:
-        size = settings.mini_batch_size
-    pieces = (piece for file in files for piece in _pieces_of(file, read, local(file), size=size, rows=rows))
+    pieces = (
+        piece for file in files for piece in _pieces_of(file, read(file), local(file), size=size, rows=rows)
+    )
     most = settings.mini_batch_size if settings.mini_batch_unit == "files" and settings.mini_batch_size else 0
     yield from gathered(pieces, size=size, most_files=most)
 

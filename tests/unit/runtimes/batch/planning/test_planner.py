@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.bundle.batch import BatchSettings, ReadOptions
-from penstock.runtimes.batch import planner
 from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Cut, Piece, SourceFile
+from penstock.runtimes.batch.planning import planner
 
 
 def file_of(number: int, size: int) -> SourceFile:
@@ -50,7 +50,7 @@ def test_an_order_stays_a_small_message() -> None:
 def test_files_for_a_script(said: dict[str, int | str], expected: list[int]) -> None:
     settings = BatchSettings(takes="files", **said)  # type: ignore[arg-type]
     files = (file_of(number, 10) for number in range(5))
-    batches = planner.plan(files, settings, ReadOptions(), local=lambda file: "", counted=False)
+    batches = planner.plan(files, settings, lambda file: ReadOptions(), local=lambda file: "", counted=False)
     assert [len(batch.pieces) for batch in batches] == expected
 
 
@@ -63,6 +63,8 @@ def test_a_listing_is_never_held_as_a_whole() -> None:
             listed += 1
             yield file_of(number, MINI_BATCH_BYTES // 2)
 
-    batches = planner.plan(files(), BatchSettings(), ReadOptions(), local=lambda file: "", counted=False)
+    batches = planner.plan(
+        files(), BatchSettings(), lambda file: ReadOptions(), local=lambda file: "", counted=False
+    )
     assert next(batches).number == 0
     assert listed < 5

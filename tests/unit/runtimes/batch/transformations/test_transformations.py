@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.errors import DataError
-from penstock.runtimes.batch import random_rows, row_limits, transformations
-from penstock.runtimes.batch.transformations import Origin
+from penstock.runtimes.batch.transformations import limits, random_rows, rewriting
+from penstock.runtimes.batch.transformations.rewriting import Origin
 
 TABLE = pa.table(
     {
@@ -31,7 +31,7 @@ HERE = Origin("/data/a/2023/05/d.csv")
 
 def kept(text: str) -> list[int]:
     """The ids that the filter `text` keeps."""
-    return transformations.apply(TABLE, [{"filter": text}], HERE).column("id").to_pylist()
+    return rewriting.apply(TABLE, [{"filter": text}], HERE).column("id").to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_filter_that_cannot_be_meant_is_an_error(text, words):
 @pytest.mark.parametrize("text", ['col("nope") > 1', 'id == "1"', "id", "not id", 'id + "a" == 1'])
 def test_it_is_an_error_before_any_row_is_read(text):
     with pytest.raises(DataError):
-        transformations.schema_after(TABLE.schema, [{"filter": text}])
+        rewriting.schema_after(TABLE.schema, [{"filter": text}])
 
 
 def test_times_are_compared_as_times():
@@ -143,13 +143,13 @@ def test_times_are_compared_as_times():
         'code == "a"',
         "yes",
     ):
-        assert transformations.apply(table, [{"filter": text}], HERE).num_rows == 1, text
-    assert transformations.apply(table, [{"filter": "not yes"}], HERE).num_rows == 0
+        assert rewriting.apply(table, [{"filter": text}], HERE).num_rows == 1, text
+    assert rewriting.apply(table, [{"filter": "not yes"}], HERE).num_rows == 0
 
 
 def columns(steps, table: pa.Table = TABLE) -> list[str]:
-    found = transformations.apply(table, steps, HERE).column_names
-    assert transformations.schema_after(table.schema, steps).names == found
+    found = rewriting.apply(table, steps, HERE).column_names
+    assert rewriting.schema_after(table.schema, steps).names == found
     return found
 
 
@@ -170,10 +170,10 @@ def test_a_column_that_is_not_there_is_said_before_any_row_is_read():
         {"convert_column_types": [{"columns": ["nam"], "type": "int"}]},
     ):
         with pytest.raises(DataError) as caught:
-            transformations.schema_after(TABLE.schema, [step])
+            rewriting.schema_after(TABLE.schema, [step])
         assert caught.value.column == "nam"
         assert "did you mean name?" in caught.value.hint
-        transformations.apply(TABLE, [step], HERE)  # the reader leaves away what nobody needs
+        rewriting.apply(TABLE, [step], HERE)  # the reader leaves away what nobody needs
 
 
 def test_the_path_gives_columns():
@@ -183,24 +183,24 @@ def test_the_path_gives_columns():
         {"keep_columns": ["Path", "part", "month", "id"]},
         {"filter": 'part == "d" and month >= datetime(2023, 5, 1)'},
     ]
-    table = transformations.apply(TABLE, steps, HERE)
+    table = rewriting.apply(TABLE, steps, HERE)
     assert table.column_names == ["Path", "part", "month", "id"]
     assert table.slice(0, 1).to_pylist() == [
         {"Path": HERE.file, "part": "d", "month": dt.datetime(2023, 5, 1), "id": 1}
     ]
-    assert transformations.schema_after(TABLE.schema, steps) == table.schema
+    assert rewriting.schema_after(TABLE.schema, steps) == table.schema
     with pytest.raises(DataError) as caught:
-        transformations.apply(TABLE, steps, Origin("/data/b/x.csv"))
+        rewriting.apply(TABLE, steps, Origin("/data/b/x.csv"))
     assert caught.value.file == "/data/b/x.csv"
-    first = transformations.apply(TABLE, steps[:1], HERE).column_names
+    first = rewriting.apply(TABLE, steps[:1], HERE).column_names
     assert first == ["part", "month", *TABLE.column_names]
 
 
 def converted(values: pa.Array | list, kind: str, **said: object) -> list:
     table = pa.table({"c": values})
     step = {"convert_column_types": [{"columns": ["c"], "type": kind, **said}]}
-    made = transformations.apply(table, [step], HERE)
-    assert transformations.schema_after(table.schema, [step]) == made.schema
+    made = rewriting.apply(table, [step], HERE)
+    assert rewriting.schema_after(table.schema, [step]) == made.schema
     return made.column("c").to_pylist()
 
 
@@ -259,7 +259,7 @@ def test_formats_of_time_are_tried_in_turn():
 
 def test_empty_text_may_stay_text():
     table = pa.table({"t": ["a", None], "n": [1, None]})
-    assert transformations.apply(table, [{"empty_as_string": {}}], HERE).to_pylist() == [
+    assert rewriting.apply(table, [{"empty_as_string": {}}], HERE).to_pylist() == [
         {"t": "a", "n": 1},
         {"t": "", "n": None},
     ]
@@ -268,15 +268,15 @@ def test_empty_text_may_stay_text():
 def test_what_is_carried_survives_with_its_rows():
     table = TABLE.append_column("_row", pa.array([10, 11, 12, 13]))
     steps = [{"filter": "x > 1.6"}, {"keep_columns": ["name"]}]
-    found = transformations.apply(table, steps, HERE, carried=["_row"])
+    found = rewriting.apply(table, steps, HERE, carried=["_row"])
     assert found.column_names == ["name", "_row"]
     assert found.column("_row").to_pylist() == [12, 13]
 
 
 def test_columns_that_must_be_read():
     steps = [{"filter": 'col("x") > 1 and flag == "yes"'}, {"keep_columns": ["id"]}]
-    assert transformations.columns_before(steps, TABLE.schema, ["id"]) == ("id", "x", "flag")
-    assert transformations.columns_before([], TABLE.schema, []) == ("id",)
+    assert rewriting.columns_before(steps, TABLE.schema, ["id"]) == ("id", "x", "flag")
+    assert rewriting.columns_before([], TABLE.schema, []) == ("id",)
 
 
 STEPS = st.lists(
@@ -315,21 +315,21 @@ def as_table(rows) -> pa.Table:
 def test_it_makes_no_difference_how_rows_are_cut(rows, steps, cuts):
     table = as_table(rows)
     origin = Origin("/d/mon/p.csv")
-    whole = transformations.apply(table, steps, origin)
+    whole = rewriting.apply(table, steps, origin)
     marks = sorted({0, len(rows), *(cut for cut in cuts if cut < len(rows))})
     parts = [
-        transformations.apply(table.slice(a, b - a), steps, Origin(origin.file, a))
+        rewriting.apply(table.slice(a, b - a), steps, Origin(origin.file, a))
         for a, b in itertools.pairwise(marks)
     ]
     assert pa.concat_tables(parts).equals(whole)
-    assert transformations.schema_after(table.schema, steps) == whole.schema
+    assert rewriting.schema_after(table.schema, steps) == whole.schema
 
 
 @settings(max_examples=60, deadline=None)
-@given(files=st.lists(ROWS, min_size=1, max_size=4), steps=STEPS, limits=LIMITS, data=st.data())
-def test_limits_are_planned_as_if_all_rows_stood_in_one_table(files, steps, limits, data):
+@given(files=st.lists(ROWS, min_size=1, max_size=4), steps=STEPS, counts=LIMITS, data=st.data())
+def test_limits_are_planned_as_if_all_rows_stood_in_one_table(files, steps, counts, data):
     every: list = list(steps)
-    for name, count in limits:
+    for name, count in counts:
         every.insert(data.draw(st.integers(0, len(every))), {name: count})
     every = json.loads(json.dumps(every))
     tables = [(as_table(rows), f"/d/mon/{number}.csv") for number, rows in enumerate(files)]
@@ -344,15 +344,15 @@ def test_limits_are_planned_as_if_all_rows_stood_in_one_table(files, steps, limi
                 yield table.slice(at, 7), Origin(file, at)
 
     made: list = []
-    if row_limits.are_limited(every):
-        window = row_limits.find(every, batches())
-        planned = row_limits.planned(every, window)
-        inside = list(row_limits.files_within(tables, window, operator.itemgetter(1)))
+    if limits.are_limited(every):
+        window = limits.find(every, batches())
+        planned = limits.planned(every, window)
+        inside = list(limits.files_within(tables, window, operator.itemgetter(1)))
     else:
         planned, inside = every, tables
     for table, file in inside:
         for at in range(0, table.num_rows, 5):
-            made += transformations.apply(table.slice(at, 5), planned, Origin(file, at)).to_pylist()
+            made += rewriting.apply(table.slice(at, 5), planned, Origin(file, at)).to_pylist()
     assert made == expected
 
 
@@ -375,7 +375,7 @@ def one_by_one(tables, steps) -> list:
                     passes = enough if "skip" in step else not enough
                     row = row if passes else row.slice(1)
                 else:
-                    row = transformations.apply(row, [step], Origin(file, at))
+                    row = rewriting.apply(row, [step], Origin(file, at))
                 if not row.num_rows:
                     break
             found += row.to_pylist()
@@ -391,18 +391,18 @@ def test_no_more_is_read_than_must_be():
             yield TABLE, Origin(f"/f{number}")
 
     steps = [{"filter": "x > 1.6"}, {"skip": 1}, {"take": 4}]
-    window = row_limits.find(steps, batches())
-    assert window == row_limits.Window("/f0", 3, "/f2", 3)
+    window = limits.find(steps, batches())
+    assert window == limits.Window("/f0", 3, "/f2", 3)
     assert len(read) == 3
 
 
 def test_limits_above_every_filter_are_sums():
-    assert row_limits.counts([{"skip": 3}, {"take": 10}, {"skip": 2}, {"take": 20}]) == (5, 8)
-    assert row_limits.counts([{"take": 2}, {"skip": 5}]) == (2, 0)
-    assert row_limits.counts([{"skip": 3}, {"filter": "x > 1"}]) == (3, -1)
+    assert limits.counts([{"skip": 3}, {"take": 10}, {"skip": 2}, {"take": 20}]) == (5, 8)
+    assert limits.counts([{"take": 2}, {"skip": 5}]) == (2, 0)
+    assert limits.counts([{"skip": 3}, {"filter": "x > 1"}]) == (3, -1)
     with pytest.raises(DataError, match="take: 1 counts the rows that a filter"):
-        row_limits.counts([{"filter": "x > 1"}, {"take": 1}])
-    assert transformations.needs_row_numbers([{"take_random_sample": {"probability": 0.5, "seed": 0}}])
+        limits.counts([{"filter": "x > 1"}, {"take": 1}])
+    assert rewriting.needs_row_numbers([{"take_random_sample": {"probability": 0.5, "seed": 0}}])
 
 
 @settings(max_examples=30, deadline=None)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from penstock.errors import JobError
-from penstock.runtimes.batch import bounded_files, log_tree, perf_log
 from penstock.runtimes.batch.messages import Outcome
+from penstock.runtimes.batch.reports import bounded_files, log_tree, perf_log
 from penstock.runtimes.batch.tally import Tally
 
 NODE = "10.0.0.7"

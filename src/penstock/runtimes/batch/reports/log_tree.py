@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import PenstockError
-from penstock.runtimes.batch import bounded_files, perf_log, progress
 from penstock.runtimes.batch.messages import Outcome
+from penstock.runtimes.batch.reports import bounded_files, perf_log, progress
 from penstock.runtimes.batch.tally import Tally
 
 FLUSH_S = 0.2
@@ -58,10 +58,13 @@ A file holds {bounded_files.FILE_BYTES:,} bytes at most, and all that scripts pr
 the same files.
 """
 
+SCRIPTS_OWN = "user/entry_script_log"
+"""What scripts log by ``EntryScript``, and in their node's folder what they write there themselves."""
+
 _STREAMS = {
     "stdout": ("user/stdout", ".stdout.txt"),
     "stderr": ("user/stderr", ".stderr.txt"),
-    "log": ("user/entry_script_log", ".log.txt"),
+    "log": (SCRIPTS_OWN, ".log.txt"),
 }
 _MASTER = "sys/master_role.txt"
 _ERRORS = "user/error.txt"

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+from collections.abc import Iterator
 from pathlib import Path
 
 from penstock.bundle import jobs
 from penstock.errors import JobError
 from penstock.runtimes.batch import ledger
+
+
+@contextlib.contextmanager
+def one_at_a_time(root: Path) -> Iterator[None]:
+    """Of two equal jobs under `root` that begin at once, the second sees what the first has written of itself
+    within."""
+    with (root / ".beginning").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def check(folder: Path, *, kind: str, inputs: str, output: str) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from penstock.runtimes.batch import closing, progress
+from penstock.runtimes.batch import closing
+from penstock.runtimes.batch.reports import progress
 
 STATE = {
     "share": 0.5,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from penstock.runtimes.batch import transformations
 from penstock.runtimes.batch.formats import registry
-from penstock.runtimes.batch.transformations import Origin
+from penstock.runtimes.batch.transformations import rewriting
+from penstock.runtimes.batch.transformations.rewriting import Origin
 from penstock.spec import mltables
 
 CSV = "code,x,when,note\n007,1,01/02/2023,\n08,,15/03/2023,b\n9,2.5,bad,c\n"
@@ -27,7 +27,7 @@ def rows(tmp_path: Path):
         (path,) = table.locations
         form = registry.of(table.format)
         schema = form.schema(path, table.read)
-        after = transformations.schema_after(schema, table.transformations)
+        after = rewriting.schema_after(schema, table.transformations)
         found: list[dict] = []
         first = 0
         for cut in form.cuts(path, table.read, size=1 << 20, rows=1):
@@ -35,7 +35,7 @@ def rows(tmp_path: Path):
                 import pyarrow as pa
 
                 origin = Origin(path, first)
-                made = transformations.apply(pa.Table.from_batches([batch]), table.transformations, origin)
+                made = rewriting.apply(pa.Table.from_batches([batch]), table.transformations, origin)
                 assert made.schema == after
                 found += made.to_pylist()
                 first += batch.num_rows

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.runtimes.batch.bounded_files import BoundedFiles
+from penstock.runtimes.batch.reports.bounded_files import BoundedFiles
 
 INTERVAL_S = 600.0
 """Seconds between two looks, as Azure ML's ``resource_monitor_interval`` has it; 0: none is taken."""

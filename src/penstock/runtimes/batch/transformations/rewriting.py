@@ -2,7 +2,7 @@
 
 All but ``take`` and ``skip`` look at one row at a time, and at the path of its file, so that it makes no
 difference how rows are cut into tables, or who reads them. Those two count rows from the beginning of the job;
-`penstock.runtimes.batch.row_limits` turns them into ``within`` before any work is done.
+`penstock.runtimes.batch.transformations.limits` turns them into ``within`` before any work is done.
 
 Transformations are written as in `penstock.bundle.batch.Inputs`. Worker side: Python 3.8; pyarrow inside the
 functions.
@@ -17,7 +17,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from penstock.bundle import partition_formats, row_filters
 from penstock.errors import DataError
-from penstock.runtimes.batch import conversions, random_rows, row_conditions
+from penstock.runtimes.batch.transformations import conditions, conversions, random_rows
 
 Transformations = Sequence[Mapping[str, Any]]
 
@@ -106,7 +106,7 @@ def through(table: Any, transformations: Transformations, origin: Origin | None)
 
 
 def _filter(table: Any, said: str, origin: Origin | None) -> Any:
-    return table.filter(row_conditions.mask(table, said), null_selection_behavior="drop")
+    return table.filter(conditions.mask(table, said), null_selection_behavior="drop")
 
 
 def _sample(table: Any, said: Mapping[str, Any], origin: Origin | None) -> Any:
