@@ -146,7 +146,7 @@ def _rows(page: str, title: str) -> dict[str, set[str]]:
 def _events() -> dict[str, set[str]]:
     """The events of a job and the fields that each is given by name, as the source has them."""
     found: dict[str, set[str]] = {}
-    for file in (SOURCE / "runtimes" / "batch").glob("*.py"):
+    for file in (SOURCE / "runtimes" / "batch").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".event") and node.args:
                 name = ast.literal_eval(node.args[0])

@@ -268,6 +268,7 @@ def _compare(packets: list[bytes], theirs: Uvicorn, kinds: Counter[str]) -> None
         assert pipe.is_closed == their_pipe.is_closed
 
 
+@pytest.mark.slow
 def test_the_same_bytes_mean_the_same() -> None:
     loop = asyncio.new_event_loop()
     theirs = Uvicorn(loop)

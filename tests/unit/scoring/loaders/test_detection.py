@@ -96,7 +96,7 @@ def _zip(path: Path, *names: str) -> None:
         (b'<?xml version="1.0"?>\n<PMML version="4.4">', "PMML"),
         (b"\x89HDF\r\n\x1a\n" + b"\0" * 40, "HDF5"),
         ((9).to_bytes(8, "little") + b'{"a":{}}', "safetensors"),
-        (gzip.compress(b"X\n\0\0\0\3\0\4\2\0"), "R object"),
+        (gzip.compress(b"X\n\0\0\0\3\0\4\2\0", mtime=0), "R object"),
         (b"RDX3\nX\n\0\0\0\3", "R object"),
         (b"PAR1" + b"\0" * 20, "Parquet"),
         (b'{"openapi": "3.1.0"}', "JSON"),
@@ -104,7 +104,7 @@ def _zip(path: Path, *names: str) -> None:
         (b'[{"nodeid": 0, "leaf": 1}]', "dump_model"),
         (b"a,b\n1,2\n", "text file"),
         (b"\x00\x01\x02\x03" * 20, "no model format known"),
-        (gzip.compress(b"hello")[:-9], "damaged"),
+        (gzip.compress(b"hello", mtime=0)[:-9], "damaged"),
         (b"PK\x03\x04 cut", "damaged"),
     ],
 )

@@ -391,7 +391,9 @@ class LocalEngine:
             self._gone(found, how)
             return
         processes.kill_group(found.pid)
-        if found.pid not in self._nursed:
+        if found.pid not in self._nursed and self._nursery is not None:
+            self._on_nursery(self._nursery)  # which may have said of it what nobody has read yet
+        if found.pid not in self._nursed and self._workers.get(found.name) is found:
             self._gone(found, "it ended, and so had its nursery")
 
     def _kill(self, found: _Worker) -> None:

@@ -243,6 +243,7 @@ def test_no_python_is_told(tmp_path: Path) -> None:
         engine.stop()
 
 
+@pytest.mark.slow
 def test_the_end_may_come_twice_also_with_a_worker_that_does_not_heed_it(make: Callable[..., World]) -> None:
     world = make("tell('ready'); told(); tell('spawned', pid=worker('time.sleep(1000)'))\nwhile True: wait()")
     world.start(1)
