@@ -208,8 +208,8 @@ def test_scripts_that_write_for_themselves(jobs: batch_jobs.Jobs, tmp_path: Path
     files(tmp_path, *(f"{number}.txt" for number in range(7)))
     jobs.run("deployment.yml", "-i", "in", "--output", "results")
     found = sorted(path.name for path in (tmp_path / "results").iterdir())
-    assert found == [*(f"{number}.txt.parquet" for number in range(7)), "predictions.csv"]
-    processed = (tmp_path / "results" / "predictions.csv").read_text().splitlines()
+    assert found == [*(f"{number}.txt.parquet" for number in range(7)), "scores.txt"]
+    processed = (tmp_path / "results" / "scores.txt").read_text().splitlines()
     assert processed == [str(tmp_path / "in" / f"{number}.txt") for number in range(7)]
     assert pd.read_parquet(tmp_path / "results" / "3.txt.parquet")["name"][0] == "3.txt.parquet"
 

@@ -92,7 +92,7 @@ def test_only_the_first_file_has_a_header(jobs: batch_jobs.Jobs, tmp_path: Path,
         (table / f"{number}{ending}").write_bytes(gzip.compress(text.encode()) if packed else text.encode())
     batch_jobs.script(tmp_path, ECHO)
     for cut in ("100B", "1MB"):
-        found = both(jobs, tmp_path, "--script", "code/score.py", cut=cut)
+        found = both(jobs, tmp_path, "--script", "code/score.py", "--if-exists", "replace", cut=cut)
         assert list(found.columns) == ["id", "name"]
         assert list(found["id"]) == list(range(300))
         assert found["name"].iloc[200] == "x200"

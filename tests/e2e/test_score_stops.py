@@ -7,6 +7,7 @@ import os
 import pty
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,13 @@ def jobs(tmp_path: Path) -> Iterator[batch_jobs.Jobs]:
     made = batch_jobs.Jobs(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder for temporary files whose path is short enough for sockets."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def held(folder: Path, files: int = 4) -> tuple[str, ...]:
@@ -126,11 +134,9 @@ def test_ctrl_c_in_a_terminal(jobs: batch_jobs.Jobs, tmp_path: Path, moment: str
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
 def test_however_it_is_ended_nothing_is_left(
-    jobs: batch_jobs.Jobs, tmp_path: Path, number: signal.Signals
+    jobs: batch_jobs.Jobs, tmp_path: Path, temporary: Path, number: signal.Signals
 ) -> None:
     """Neither processes nor temporary folders."""
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
     jobs.environment["TMPDIR"] = str(temporary)
     process = jobs.start(*held(tmp_path))
     until((tmp_path / "code" / "called").exists, "a call")
@@ -143,9 +149,9 @@ def test_however_it_is_ended_nothing_is_left(
     assert not list(temporary.iterdir())
 
 
-def test_a_killed_driver_leaves_nothing_but_its_job(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
+def test_a_killed_driver_leaves_nothing_but_its_job(
+    jobs: batch_jobs.Jobs, tmp_path: Path, temporary: Path
+) -> None:
     jobs.environment["TMPDIR"] = str(temporary)
     process = jobs.start(*held(tmp_path))
     until((tmp_path / "code" / "called").exists, "a call")

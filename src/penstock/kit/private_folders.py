@@ -12,7 +12,7 @@ from pathlib import Path
 LONGEST_SOCKET_PATH = 107
 """Bytes in the path of a Unix socket: ``sun_path`` of Linux, less its end."""
 
-LONGEST_NAME = 16
+LONGEST_NAME = 8
 """Bytes that a socket's name in such a folder may have."""
 
 _FOLDER_BYTES = len("/penstock-12345678/")
