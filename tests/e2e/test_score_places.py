@@ -56,6 +56,37 @@ def test_a_large_object_is_cut(
     assert pq.read_table(tmp_path / "out.parquet")["seen"].to_pylist() == list(range(rows))
 
 
+def test_large_parquet_objects_are_planned_by_their_ends(
+    jobs: batch_jobs.Jobs, tmp_path: Path, s3: object_store.Bucket
+) -> None:
+    """Nothing more of them is here when the first worker is, and what is done with goes before the job ends."""
+    batch_jobs.script(
+        tmp_path,
+        "import os\n\n\ndef here():\n    top = os.path.join('JOBS', 'cut', 'inputs')\n"
+        "    return sum(os.stat(os.path.join(at, name)).st_blocks * 512\n"
+        "               for at, _, names in os.walk(top) for name in names)\n\n\n"
+        "def init():\n    assert here() < 2**20\n\n\n"
+        "def run(frame):\n    frame['here'] = here()\n    return frame\n".replace("JOBS", str(jobs.root)),
+    )
+    numbers = np.random.default_rng(1)
+    for part in range(3):
+        rows = np.arange(part * 600_000, part * 600_000 + 600_000)
+        table = pa.table({"id": rows, **{name: numbers.random(600_000) for name in "abcdefg"}})
+        pq.write_table(
+            table, tmp_path / "part", row_group_size=60_000, compression="none", use_dictionary=False
+        )
+        s3.client().upload_file(str(tmp_path / "part"), s3.name, f"in/{part}.parquet")
+    size = (tmp_path / "part").stat().st_size
+    assert size > 32 * 2**20
+    done = jobs.run("--script", "code/score.py", "-i", f"{s3.url}/in", "--output", "out.parquet", "--pass",
+                    "dataframe", "--mini-batch-size", "16MB", "--job", "cut", "--workers", "1",
+                    *job_places.storage(s3.storage))  # fmt: skip
+    assert done.event("planned")["mini_batches"] >= 6
+    found = pq.read_table(tmp_path / "out.parquet", columns=["id", "here"])
+    assert found["id"].to_pylist() == list(range(1_800_000))
+    assert found["here"].to_pylist()[-1] < 2.5 * size, "the first file is not here any more"
+
+
 # The web
 
 

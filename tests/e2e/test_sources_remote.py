@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from penstock.bundle.batch import Inputs
+from penstock.bundle.batch import Inputs, ReadOptions
 from penstock.errors import DataError
 from penstock.runtimes.batch.formats import registry as formats
 from penstock.runtimes.batch.plan import SourceFile
@@ -90,6 +92,28 @@ def test_a_folder_is_listed_all_the_way_down(place: Place) -> None:
     assert dict(files[-1].constants) == {"year": "2024", "m": "1"}
     assert {file.format for file in files} == {"csv"}
     assert not source.is_local()
+
+
+def test_the_end_of_a_parquet_file_tells_its_columns_and_cuts(place: Place, tmp_path: Path) -> None:
+    for name, columns in [
+        ("plain", 3),
+        ("wide", 3000),
+    ]:  # the second one's footer is longer than a look at the end
+        table = pa.table({f"column {number}": list(range(1000)) for number in range(columns)})
+        pq.write_table(table, tmp_path / name, row_group_size=100, use_dictionary=False, compression="none")
+        place.put(f"{name}.parquet", (tmp_path / name).read_bytes())
+        [source] = opened(f"{place.url}/{name}.parquet", storage=place.storage)
+        [file] = source.files()
+        end = tmp_path / f"{name}.end"
+        assert source.fetch_end(file, str(end))
+        source.close()
+        assert end.stat().st_size == file.size
+        assert name == "wide" or end.stat().st_blocks * 512 < file.size
+        module, options = formats.of("parquet"), ReadOptions()
+        assert module.schema(str(end), options) == table.schema
+        whole = list(module.cuts(str(tmp_path / name), options, size=10_000, rows=0))
+        assert list(module.cuts(str(end), options, size=10_000, rows=0)) == whole
+        assert len(whole) > 1
 
 
 def test_patterns_choose(place: Place) -> None:

@@ -322,7 +322,7 @@ class Driver:
                     error=outcome.error,
                 )
             if self._intake.is_remote:
-                self._fetcher.release(self._ledger.mini_batch(outcome.number))
+                self._release(outcome.number)
         else:
             resuming.drop(outcome, self._staging, self._ledger.outcome(outcome.number))
         about = self._workers.setdefault(worker, {"items": 0, "cpu_s": 0.0, "peak_bytes": 0})
@@ -333,6 +333,12 @@ class Driver:
             self._leases.rest(worker)
             self._engine.replace(worker, kill=False)
         self._perform(batch)
+
+    def _release(self, number: int) -> None:
+        needed = self._ledger.needed_beside(number)
+        for piece in self._ledger.mini_batch(number).pieces:
+            if piece.file.fetch and not piece.path and piece.file.uri not in needed:
+                self._fetcher.release(piece.file)
 
     def _on_usage(self, worker: str, resident: int) -> None:
         """The memory guard: a worker that has grown is replaced when it has done what it does; one that grows on

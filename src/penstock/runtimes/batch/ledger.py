@@ -169,6 +169,22 @@ class Ledger:
         row = self._base.execute("SELECT outcome FROM outcomes WHERE number = ?", (number,)).fetchone()
         return Outcome(**json.loads(row[0])) if row else None
 
+    def needed_beside(self, number: int) -> set[str]:
+        """URIs of the files in the `number`-th mini-batch of which others without an outcome have parts too. Those
+        are its neighbours, for a file's parts follow one another."""
+        needed: set[str] = set()
+        files = {piece.file.uri for piece in self.mini_batch(number).pieces}
+        planned = self.planned()[0]
+        for step in (1, -1):  # what comes is mostly open, and found at once
+            shared, beside = files - needed, number + step
+            while shared and 0 <= beside < planned:
+                shared &= {piece.file.uri for piece in self.mini_batch(beside).pieces}
+                if self.outcome(beside) is None:
+                    needed |= shared
+                    break
+                beside += step
+        return needed
+
     def good(self) -> int:
         """How many mini-batches have an outcome in which nothing failed."""
         return int(self._base.execute("SELECT COUNT(*) FROM outcomes WHERE failed = 0").fetchone()[0])

@@ -60,6 +60,32 @@ def test_open_numbers_are_those_without_an_outcome(
     made.close()
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=8), st.data())
+def test_a_file_is_needed_while_a_mini_batch_that_has_a_part_of_it_is_open(
+    tmp_path_factory: pytest.TempPathFactory, more: list[int], data: st.DataObject
+) -> None:
+    """Mini-batches that hold the end of one file and up to three further files."""
+    uris, last = [], 0
+    for count in more:
+        uris.append([f"/{number}" for number in range(last, last + count + 1)])
+        last += count
+    made = Ledger(str(tmp_path_factory.mktemp("ledger")))
+    made.write_plan(
+        MiniBatch(
+            number, tuple(Piece(SourceFile(uri, 1, "", "csv", {}, "0:x"), Cut(0, 1, 1)) for uri in held)
+        )
+        for number, held in enumerate(uris)
+    )
+    done = data.draw(st.sets(st.integers(0, len(uris) - 1), min_size=1))
+    for number in done:
+        made.commit(Outcome(number=number, attempt=1))
+    for number in done:
+        needed = {uri for other, held in enumerate(uris) if other not in done for uri in held}
+        assert made.needed_beside(number) == needed & set(uris[number])
+    made.close()
+
+
 def test_the_write_ahead_log_stays_small_while_mini_batches_are_handed_out(tmp_path: Path) -> None:
     made = planned(tmp_path, 4000)
     for number in made.open_numbers():

@@ -42,6 +42,7 @@ class Fetcher:
         self._done: queue.SimpleQueue[Fetched] = queue.SimpleQueue()
         self._under_way = 0
         self._lock = threading.Lock()
+        self._arriving: dict[Path, threading.Lock] = {}
 
     def begin(self, batch: MiniBatch, lease: object) -> None:
         """Fetch what `batch` needs; `finished` gives it back."""
@@ -64,12 +65,10 @@ class Fetcher:
                     self._under_way -= 1
         return found
 
-    def release(self, batch: MiniBatch) -> None:
-        """A mini-batch is committed: its files, which no other needs, may go."""
-        for piece in batch.pieces:
-            if piece.file.fetch and not piece.path:
-                with contextlib.suppress(FileNotFoundError):
-                    place_of(self._folder, piece.file).unlink()
+    def release(self, file: SourceFile) -> None:
+        """No mini-batch needs `file` any more."""
+        with contextlib.suppress(FileNotFoundError):
+            place_of(self._folder, file).unlink()
 
     def close(self) -> None:
         """Wait for what is under way; begin nothing more."""
@@ -89,9 +88,12 @@ class Fetcher:
         if not piece.file.fetch or piece.path:
             return piece
         path = place_of(self._folder, piece.file)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._fetch(piece.file, str(path))
+        with self._lock:
+            alone = self._arriving.setdefault(path, threading.Lock())
+        with alone:  # of several mini-batches of one file the first brings it
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._fetch(piece.file, str(path))
         return dataclasses.replace(piece, path=str(path))
 
 

@@ -26,6 +26,8 @@ MOST_SAMPLED = {"parquet": 2000, "arrow": 200}
 """Files whose columns are looked at before any work: a header is cheap, a text must be parsed."""
 TEXTS_SAMPLED = 32
 
+_ENDS = "ends"
+
 
 class Intake:
     """The inputs of the job `launch`. `folder` takes what is fetched."""
@@ -64,7 +66,7 @@ class Intake:
             files,
             settings,
             self._read_of,
-            local=self._local,
+            near=self._near_enough,
             counted=self._launch.output.lineage
             or settings.on_error == "bisect"
             or rewriting.needs_row_numbers(asked),
@@ -152,14 +154,32 @@ class Intake:
         """How `file` is looked at: whatever is cut from it is read as all others are."""
         return self._launch.inputs.read if file.uri == self._headed else self._read
 
-    def _local(self, file: SourceFile) -> str:
-        """Where `file` lies. One that is to be fetched is fetched now if only then it can be cut: it is large, or
-        its header has to be cut off."""
+    def _near_enough(self, file: SourceFile) -> planner.Near:
+        """What must be here of `file` to plan it. One that is to be fetched is fetched now if only then it can be
+        cut: it is large and has no end that tells of all of it, or its header has to be cut off."""
         if not file.fetch:
-            return file.uri
-        if file.size <= MINI_BATCH_BYTES and file.uri != self._headed:
+            return planner.Near(file.uri, file.uri)
+        if file.uri != self._headed:
+            if file.size <= MINI_BATCH_BYTES:
+                return planner.Near("", "")
+            end = self._end_of(file)
+            if end:
+                return planner.Near(end, "")
+        path = self._near(file)
+        return planner.Near(path, path)
+
+    def _end_of(self, file: SourceFile) -> str:
+        """Where a file lies that has the end of `file` and is hollow before: enough to know the columns and cuts of
+        a Parquet file. Empty: nothing less than the whole of `file` is enough, or the whole is here."""
+        index, _, own = file.fetch.partition(":")
+        if file.format != "parquet" or fetching.place_of(self._folder, file).exists():
             return ""
-        return self._near(file)
+        path = fetching.place_of(self._folder / _ENDS, file)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not self._sources[int(index)].fetch_end(dataclasses.replace(file, fetch=own), str(path)):
+                return ""
+        return str(path)
 
     def _near(self, file: SourceFile) -> str:
         path = fetching.place_of(self._folder, file)
@@ -183,7 +203,10 @@ class Intake:
         kinds = {file.format for file in self._sampled}
         found = []
         for file in self._sampled:
-            path = file.uri if not file.fetch else self._near(file)
+            path = file.uri
+            if file.fetch:
+                large = file.size > MINI_BATCH_BYTES
+                path = (large and self._end_of(file)) or self._near(file)
             found.append((file.uri, formats.of(file.format).schema(path, self._read_of(file))))
         unified = schemas.unify(
             [pair for pair in found if len(pair[1])] or found[:1], text=not kinds & {"parquet", "arrow"}

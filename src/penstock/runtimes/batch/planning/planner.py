@@ -8,6 +8,7 @@ listing to the ledger: a million files are never all in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from penstock.bundle.batch import BatchSettings, ReadOptions
 from penstock.runtimes.batch.formats import registry
@@ -17,19 +18,27 @@ MOST_PIECES = 5000
 """Pieces of one mini-batch at most, however small they are: an order must stay a small message."""
 
 
+@dataclass(frozen=True)
+class Near:
+    """What is here of a file. `cut_at` is where it can be cut, for which less than the whole may do; empty: it is
+    one piece. `whole` is where all of it lies; empty: it is fetched when it is its turn."""
+
+    cut_at: str
+    whole: str
+
+
 def plan(
     files: Iterable[SourceFile],
     settings: BatchSettings,
     read: Callable[[SourceFile], ReadOptions],
     *,
-    local: Callable[[SourceFile], str],
+    near: Callable[[SourceFile], Near],
     counted: bool,
 ) -> Iterator[MiniBatch]:
     """The mini-batches of `files`, in order.
 
-    `read` says how a file is cut. `local` says where a file lies on this machine, or an empty string for one
-    that is fetched when it is its turn: such a file is not cut. Both are asked when the listing has come to the
-    file. `counted`: rows must be numbered within their file (lineage).
+    `read` says how a file is cut, `near` what of it is here; both are asked when the listing has come to the file.
+    `counted`: rows must be numbered within their file (lineage).
     """
     if settings.takes == "files":
         yield from _of_files(files, settings)
@@ -39,7 +48,7 @@ def plan(
     if settings.mini_batch_unit == "bytes" and settings.mini_batch_size:
         size = settings.mini_batch_size
     pieces = (
-        piece for file in files for piece in _pieces_of(file, read(file), local(file), size=size, rows=rows)
+        piece for file in files for piece in _pieces_of(file, read(file), near(file), size=size, rows=rows)
     )
     most = settings.mini_batch_size if settings.mini_batch_unit == "files" and settings.mini_batch_size else 0
     yield from gathered(pieces, size=size, most_files=most)
@@ -71,9 +80,9 @@ def _of_files(files: Iterable[SourceFile], settings: BatchSettings) -> Iterator[
     return gathered(pieces, size=2**62, most_files=settings.mini_batch_size or 1)
 
 
-def _pieces_of(file: SourceFile, read: ReadOptions, path: str, *, size: int, rows: int) -> Iterator[Piece]:
-    if not path:
-        yield Piece(file, Cut(0, -1, file.size))
+def _pieces_of(file: SourceFile, read: ReadOptions, near: Near, *, size: int, rows: int) -> Iterator[Piece]:
+    if not near.cut_at:
+        yield Piece(file, Cut(0, -1, file.size), near.whole)
         return
-    for cut in registry.of(file.format).cuts(path, read, size=size, rows=rows):
-        yield Piece(file, cut, path)
+    for cut in registry.of(file.format).cuts(near.cut_at, read, size=size, rows=rows):
+        yield Piece(file, cut, near.whole)

@@ -96,6 +96,10 @@ class DeltaSource:
         """As `Source.fetch`."""
         self._carrier.fetch(file, path)
 
+    def fetch_end(self, file: SourceFile, path: str) -> bool:
+        """As `Source.fetch_end`."""
+        return self._carrier.fetch_end(file, path)
+
     def close(self) -> None:
         """As `Source.close`."""
         self._carrier.close()

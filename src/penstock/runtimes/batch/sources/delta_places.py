@@ -13,12 +13,9 @@ import pyarrow.parquet as pq
 
 from penstock.errors import DataError
 from penstock.runtimes.batch.plan import SourceFile
-from penstock.runtimes.batch.sources import addresses, delta, local, openings, remote
+from penstock.runtimes.batch.sources import addresses, delta, local, openings, parquet_ends, remote
 from penstock.runtimes.batch.sources.interface import Reading
-from penstock.runtimes.batch.sources.stores import Entry, Store
-
-_TAIL = 1 << 16
-"""Bytes of a file's end that most Parquet footers fit in."""
+from penstock.runtimes.batch.sources.stores import Entry
 
 
 def on_disk(location: str, reading: Reading, *, version: str, timestamp: str) -> delta.DeltaSource:
@@ -73,7 +70,7 @@ def in_store(
 
     def columns_of(file: SourceFile) -> Sequence[str]:
         entry = Entry(file.fetch.removeprefix(remote.ANY), file.size, "")
-        return _columns(pq.read_schema, _end_of(opened.store, entry), file.uri)
+        return _columns(pq.read_schema, io.BytesIO(parquet_ends.read(opened.store, entry)), file.uri)
 
     return delta.DeltaSource(
         delta.Table(address=shown, shown=shown, options=_options(shown, storage), secrets=secrets),
@@ -84,19 +81,6 @@ def in_store(
         file_at=file_at,
         columns_of=columns_of,
     )
-
-
-def _end_of(store: Store, entry: Entry) -> io.BytesIO:
-    """The end of the Parquet file `entry`, at least its footer: to who reads schemas it is as good as the whole."""
-    tail = _TAIL
-    while True:
-        out = io.BytesIO()
-        store.read(entry, max(0, entry.size - tail), out)
-        end = out.getvalue()
-        needed = int.from_bytes(end[-8:-4], "little") + 8
-        if needed <= len(end) or len(end) >= entry.size:
-            return out
-        tail = needed
 
 
 def _kind(reading: Reading) -> str:

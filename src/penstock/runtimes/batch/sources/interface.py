@@ -38,6 +38,10 @@ class Source(Protocol):
         source that has listed nothing (a resumed job). Raises DataError: gone, changed since it was listed
         (its stamp), no access; temporary failures are repeated inside with back-off."""
 
+    def fetch_end(self, file: SourceFile, path: str) -> bool:
+        """Bring the end of a Parquet file to the local `path`, at least its footer: a file as long as the whole,
+        hollow before. False: the place gives nothing less than the whole. Raises DataError, as `fetch`."""
+
     def close(self) -> None:
         """Let go of connections."""
 

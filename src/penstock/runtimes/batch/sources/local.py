@@ -74,6 +74,10 @@ class LocalSource:
             if (now.st_size, stamp_of(now)) != (file.size, file.stamp):
                 raise arrivals.changed(file.uri)
 
+    def fetch_end(self, file: SourceFile, path: str) -> bool:
+        """As `Source.fetch_end`: what is here needs none."""
+        return False
+
     def close(self) -> None:
         """As `Source.close`."""
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from penstock.errors import DataError
 from penstock.runtimes.batch.plan import SourceFile
-from penstock.runtimes.batch.sources import arrivals, selection, stores
+from penstock.runtimes.batch.sources import arrivals, parquet_ends, selection, stores
 from penstock.runtimes.batch.sources.interface import Reading
 from penstock.runtimes.batch.sources.local import DELTA_LOG
 from penstock.runtimes.batch.sources.stores import Entry, Store
@@ -23,6 +23,12 @@ T = TypeVar("T")
 
 SAME, ANY = "same:", "any:"
 """How `SourceFile.fetch` begins, before the key: the content must have the stamp, or there is no stamp to go by."""
+
+
+def _entry(file: SourceFile) -> Entry:
+    """What is asked for to have `file`."""
+    how, _, key = file.fetch.partition(":")
+    return Entry(key, file.size, file.stamp if f"{how}:" == SAME else "")
 
 
 class RemoteSource:
@@ -86,8 +92,7 @@ class RemoteSource:
 
     def fetch(self, file: SourceFile, path: str) -> None:
         """As `Source.fetch`."""
-        how, _, key = file.fetch.partition(":")
-        entry = Entry(key, file.size, file.stamp if f"{how}:" == SAME else "")
+        entry = _entry(file)
         with arrivals.arriving(path, file.uri) as temporary:
             Path(temporary).touch()
 
@@ -96,8 +101,10 @@ class RemoteSource:
                     try:
                         self._store.read(entry, out.seek(0, os.SEEK_END), out)
                     except stores.Changed:
-                        if self._store.look(key) is None:  # what is gone is changed, too, to some stores
-                            raise FileNotFoundError(key) from None
+                        if (
+                            self._store.look(entry.key) is None
+                        ):  # what is gone is changed, too, to some stores
+                            raise FileNotFoundError(entry.key) from None
                         raise
 
             def megabytes() -> int:
@@ -106,6 +113,26 @@ class RemoteSource:
             self._asking(file.uri, lambda: self._repeating(read, progress=megabytes))
             if Path(temporary).stat().st_size != file.size:
                 raise arrivals.changed(file.uri)
+
+    def fetch_end(self, file: SourceFile, path: str) -> bool:
+        """As `Source.fetch_end`. The web often gives no parts."""
+        if self._single:
+            return False
+        entry = _entry(file)
+
+        def read() -> bytes:
+            try:
+                return parquet_ends.read(self._store, entry)
+            except stores.Changed:
+                if self._store.look(entry.key) is None:
+                    raise FileNotFoundError(entry.key) from None
+                raise
+
+        end = self._asking(file.uri, lambda: self._repeating(read))
+        with arrivals.arriving(path, file.uri) as temporary, open(temporary, "wb") as out:  # noqa: PTH123
+            out.seek(file.size - len(end))
+            out.write(end)
+        return True
 
     def has(self, prefix: str) -> bool:
         """Whether there is anything whose key begins with what was asked for and `prefix` below it."""

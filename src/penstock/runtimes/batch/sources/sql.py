@@ -104,6 +104,10 @@ class SqlSource:
 
             self._asking(bring)
 
+    def fetch_end(self, file: SourceFile, path: str) -> bool:
+        """As `Source.fetch_end`: ranges of rows have none."""
+        return False
+
     def close(self) -> None:
         """As `Source.close`."""
         self._database.close()

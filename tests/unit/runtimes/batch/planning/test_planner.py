@@ -18,6 +18,11 @@ def file_of(number: int, size: int) -> SourceFile:
     return SourceFile(f"/{number}.csv", size, "1", "csv", {}, "0:x")
 
 
+def far(file: SourceFile) -> planner.Near:
+    """Nothing is here, and nothing is cut."""
+    return planner.Near("", "")
+
+
 @given(
     st.lists(st.integers(0, 50), max_size=60), st.integers(1, 100), st.one_of(st.just(0), st.integers(1, 7))
 )
@@ -50,7 +55,7 @@ def test_an_order_stays_a_small_message() -> None:
 def test_files_for_a_script(said: dict[str, int | str], expected: list[int]) -> None:
     settings = BatchSettings(takes="files", **said)  # type: ignore[arg-type]
     files = (file_of(number, 10) for number in range(5))
-    batches = planner.plan(files, settings, lambda file: ReadOptions(), local=lambda file: "", counted=False)
+    batches = planner.plan(files, settings, lambda file: ReadOptions(), near=far, counted=False)
     assert [len(batch.pieces) for batch in batches] == expected
 
 
@@ -63,8 +68,6 @@ def test_a_listing_is_never_held_as_a_whole() -> None:
             listed += 1
             yield file_of(number, MINI_BATCH_BYTES // 2)
 
-    batches = planner.plan(
-        files(), BatchSettings(), lambda file: ReadOptions(), local=lambda file: "", counted=False
-    )
+    batches = planner.plan(files(), BatchSettings(), lambda file: ReadOptions(), near=far, counted=False)
     assert next(batches).number == 0
     assert listed < 5
