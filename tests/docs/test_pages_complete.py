@@ -20,7 +20,7 @@ from penstock.bundle.manifest import Settings
 from penstock.cli import exits, score_options, serve_options
 from penstock.cli.score import score
 from penstock.cli.serve import serve
-from penstock.runtimes.batch import checking, closing, driving
+from penstock.runtimes.batch import checking, closing, loop
 from penstock.runtimes.batch.engines import ray_head, ray_options
 from penstock.runtimes.batch.formats import registry
 from penstock.runtimes.batch.reports import log_tree
@@ -170,7 +170,7 @@ def test_every_event_of_a_job_is_documented_with_its_fields() -> None:
     told = _rows("score.md", "What is shown")
     real = _events()
     real["planned"] |= {"files", "left_out", "mini_batches", "bytes"}
-    real["progress"] |= _keys_of(driving.Driver._state)
+    real["progress"] |= _keys_of(loop.Loop._state)
     real["finished"] |= _keys_of(closing.summary)
     assert set(told) == set(real) | {"checked"}
     for name, fields in real.items():

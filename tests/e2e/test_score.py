@@ -195,6 +195,26 @@ def test_nothing_to_score_is_told(jobs: batch_jobs.Jobs, tmp_path: Path) -> None
     assert "Traceback" not in done.err
 
 
+def test_a_file_of_which_anything_failed_is_new_the_next_time(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
+    """Though its other mini-batches were scored."""
+    batch_jobs.script(
+        tmp_path,
+        "import os\n\n\ndef init():\n    pass\n\n\ndef run(frame):\n"
+        f"    if frame['id'].iloc[0] == 150 and not os.path.exists({str(tmp_path / 'mended')!r}):\n"
+        "        raise ValueError('no')\n    return frame\n",
+    )
+    batch_jobs.parquet(tmp_path, [100, 100])
+    arguments = (
+        "--script", "code/score.py", "-i", "data", "--incremental", "--mini-batch-size", "50rows",
+        "--max-retries", "0", "--error-threshold", "-1", "--output", "out.csv", "--if-exists", "replace",
+    )  # fmt: skip
+    assert jobs.run(*arguments).summary["failed"] == 50
+    (tmp_path / "mended").touch()
+    done = jobs.run(*arguments)
+    assert (done.event("planned")["files"], done.event("planned")["left_out"]) == (1, 1)
+    assert list(pd.read_csv(tmp_path / "out.csv")["id"]) == list(range(100, 200))
+
+
 def test_incremental_scores_only_what_is_new(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
     batch_jobs.model(tmp_path)
     folder = batch_jobs.parquet(tmp_path, [30, 20])

@@ -165,6 +165,11 @@ class BatchSettings:
     azure: bool = False
     """The job comes from Azure ML's YAML: its log folder tree is written."""
 
+    @property
+    def noun(self) -> str:
+        """What items are: ``files`` or ``rows``."""
+        return "files" if self.takes == "files" else "rows"
+
 
 @dataclass(frozen=True)
 class BatchLaunch:

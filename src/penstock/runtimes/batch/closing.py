@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from penstock.bundle.batch import BatchLaunch
+from penstock.errors import JobError
 from penstock.kit import urls
 from penstock.runtimes.batch.ledger import Ledger
+from penstock.runtimes.batch.plan import SourceFile
 from penstock.runtimes.batch.reports import progress
 from penstock.runtimes.batch.sinks.interface import Published
 from penstock.runtimes.batch.tally import Tally
@@ -48,6 +50,35 @@ def gather_dead_letters(ledger: Ledger, staging: str, folder: Path) -> str:
     return str(target)
 
 
+def lost(launch: BatchLaunch, ledger: Ledger, tally: Tally, staging: str, why: str) -> JobError:
+    """The end of a job with too many failures, and its first real traceback. Gathers the dead letters."""
+    gather_dead_letters(ledger, staging, Path(launch.folder))
+    first = f": {tally.error}" if tally.error else ""
+    where = f" (first in {tally.where})" if tally.where else ""
+    return JobError(
+        f"job {launch.job} failed: {why}{first}{where}",
+        detail=tally.traceback,
+        hint=f"mend the cause, then penstock score --resume {launch.job}; what was scored is kept. "
+        f"Logs and failed {launch.settings.noun}: {launch.folder}",
+    )
+
+
+def scored_files(ledger: Ledger) -> Iterator[SourceFile]:
+    """The files of which nothing failed; the parts of one follow one another."""
+    held: SourceFile | None = None
+    failed = False
+    for outcome in ledger.outcomes():
+        for piece in ledger.mini_batch(outcome.number).pieces:
+            if held is not None and piece.file.uri != held.uri:
+                if not failed:
+                    yield held
+                failed = False
+            held = piece.file
+            failed = failed or outcome.failed > 0
+    if held is not None and not failed:
+        yield held
+
+
 def discard_inputs(folder: Path) -> None:
     """Remove what was fetched."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -68,7 +99,7 @@ def summary(
     in_this_run = sum(about["items"] for about in workers.values())
     return {
         "job": launch.job,
-        "noun": "files" if launch.settings.takes == "files" else "rows",
+        "noun": launch.settings.noun,
         "items": tally.items,
         "items_in_this_run": in_this_run,
         "failed": tally.failed,

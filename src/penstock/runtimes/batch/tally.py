@@ -57,10 +57,10 @@ class Tally:
         """How many more items may fail; -1: any number."""
         return -1 if settings.error_threshold < 0 else max(settings.error_threshold - self.failed, 0)
 
-    def verdict(self, settings: BatchSettings, planned: int, *, noun: str) -> str:
-        """Why the job is lost, of `planned` mini-batches; empty while it is not. `noun`: rows or files."""
+    def verdict(self, settings: BatchSettings, planned: int) -> str:
+        """Why the job is lost, of `planned` mini-batches; empty while it is not."""
         if 0 <= settings.error_threshold < self.failed:
-            what = noun if self.failed > 1 else noun[:-1]
+            what = settings.noun if self.failed > 1 else settings.noun[:-1]
             return f"{self.failed} {what} failed, and error_threshold allows {settings.error_threshold}"
         if 0 <= settings.mini_batch_error_threshold < self.failed_mini_batches:
             return (

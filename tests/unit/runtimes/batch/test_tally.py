@@ -42,7 +42,7 @@ def test_when_a_job_is_lost(
     said: dict[str, object], outcomes: list[tuple[int, int]], planned: int, lost: bool
 ) -> None:
     settings = BatchSettings(**said)  # type: ignore[arg-type]
-    assert bool(tally_of(*outcomes).verdict(settings, planned, noun="rows")) == lost
+    assert bool(tally_of(*outcomes).verdict(settings, planned)) == lost
 
 
 def test_what_may_still_fail_never_outlives_what_has_failed() -> None:
@@ -53,7 +53,7 @@ def test_what_may_still_fail_never_outlives_what_has_failed() -> None:
         allowed = tally.failures_allowed(settings)
         assert allowed >= 0
         tally.add(Outcome(number=1, attempt=1, items=allowed + 1, failed=allowed + 1), size=1)
-        assert tally.verdict(settings, 100, noun="rows")
+        assert tally.verdict(settings, 100)
     assert tally_of((20, 20)).failures_allowed(BatchSettings(error_threshold=-1)) == -1
 
 
