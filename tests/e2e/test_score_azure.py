@@ -214,6 +214,34 @@ def test_scripts_that_write_for_themselves(jobs: batch_jobs.Jobs, tmp_path: Path
     assert pd.read_parquet(tmp_path / "results" / "3.txt.parquet")["name"][0] == "3.txt.parquet"
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_script_finds_the_model_and_nothing_else(jobs: batch_jobs.Jobs, tmp_path: Path, kind: str) -> None:
+    """As drivers that take the first thing in AZUREML_MODEL_DIR rely on."""
+    script = (
+        "import glob, os\nfrom pathlib import Path\n\n\ndef init():\n    global found\n"
+        "    top = os.environ['AZUREML_MODEL_DIR']\n"
+        "    assert sorted(glob.glob(top + '/**', recursive=True))[1:] == sorted(map(str, Path(top).rglob('*')))\n"
+        "    found = [f'{p.relative_to(top)}={p.read_text()}' for p in sorted(Path(top).rglob('*.txt'))]\n\n\n"
+        "def run(mini_batch):\n    return [' '.join(found)] * len(mini_batch)\n"
+    )
+    text = MODERN.replace("append_row", "summary_only")
+    deployment(tmp_path, text, script)
+    (tmp_path / "many").mkdir()
+    (tmp_path / "many" / "not-this.txt").write_text("no")
+    if kind == "file":
+        (tmp_path / "many" / "model.txt").write_text("a")
+        expected = "model.txt=a"
+    else:
+        (tmp_path / "many" / "model" / "deep").mkdir(parents=True)
+        (tmp_path / "many" / "model" / "a.txt").write_text("a")
+        (tmp_path / "many" / "model" / "deep" / "b.txt").write_text("b")
+        expected = "model/a.txt=a model/deep/b.txt=b"
+    files(tmp_path, "1.bin")
+    model = "many/model.txt" if kind == "file" else "many/model"
+    jobs.run("deployment.yml", "--model", model, "-i", "in", "--output", "out.csv")
+    assert pd.read_csv(tmp_path / "out.csv")["prediction"].tolist() == [expected]
+
+
 STEP = """\
 $schema: https://azuremlschemas.azureedge.net/latest/parallelComponent.schema.json
 type: parallel
@@ -250,6 +278,20 @@ def test_a_parallel_component(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
     assert (tmp_path / "results" / "scores").read_text().splitlines() == [
         "name arguments", *(f'{name}.png "--threshold 0.75 --logging_level INFO"' for name in "abc"),
     ]  # fmt: skip
+    own = STEP.replace("outputs:", "outputs:\n  mine: {type: uri_folder}").replace(
+        "--threshold", "--to ${{outputs.mine}} --threshold"
+    )
+    (tmp_path / "own.yml").write_text(own)
+    (tmp_path / "code" / "score.py").write_text(
+        "import sys, os\n\n\ndef init():\n    pass\n\n\ndef run(mini_batch):\n"
+        "    for path in mini_batch:\n"
+        "        open(os.path.join(sys.argv[2], os.path.basename(path) + '.txt'), 'w').close()\n"
+        "    return mini_batch\n"
+    )
+    jobs.run("own.yml", "--input", "images=in", "--output", "more")
+    assert sorted(path.name for path in (tmp_path / "more" / "mine").iterdir()) == [
+        f"{name}.png.txt" for name in "abc"
+    ]
     wrong = jobs.run("step.yml", "--input", "pictures=in", "--output", "x", report="text", code=2)
     assert "images" in wrong.err
 

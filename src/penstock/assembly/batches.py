@@ -35,6 +35,10 @@ _AS_RETURNED = ("append-row", "summary-only")
 """Forms of output for which what a script returns is never made a table."""
 
 
+_SKIPPABLE = ("parquet", "csv", "jsonl", "append-row", "append-row-mlflow", "summary-only")
+"""Forms that are one file, or nobody's."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """What the command line says of a job. Mappings hold fields of the values in `penstock.bundle.batch` by name,
@@ -86,7 +90,9 @@ def resolve(sources: Sources, said: Draft, asked: Asked, *, jobs_root: str) -> B
         things.check_code(draft.code)
     found = things.format_of(draft)
     inputs = _inputs(filed, asked)
-    settings = _settings(filed, asked, inputs, is_script=draft.code is not None)
+    settings = _settings(
+        filed, asked, inputs, is_script=draft.code is not None, model_directory=draft.model_directory
+    )
     output = _output(filed, asked, settings)
     model, variables = things.model_and_variables(draft, found)
     name = draft.name or (model.name if model else Path(draft.code.script).stem if draft.code else "")
@@ -149,9 +155,18 @@ def _named(inputs: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(name, value) for name, equals, value in pairs if equals and name.isidentifier()]
 
 
+def _unnamed(filed: BatchDraft, asked: Asked) -> list[str]:
+    """The inputs that are not bound by a name. Names mean nothing to a deployment, which has one input."""
+    named = {f"{name}={value}": value for name, value in _named(asked.inputs)}
+    if filed.names_inputs:
+        return [text for text in asked.inputs if text not in named]
+    if not filed.ignores_names:
+        return list(asked.inputs)
+    return [text if paths.exists(paths.absolute(text)) else named.get(text, text) for text in asked.inputs]
+
+
 def _inputs(filed: BatchDraft, asked: Asked) -> Inputs:
-    named = {f"{name}={value}" for name, value in _named(asked.inputs)}
-    typed = tuple(_location(text) for text in asked.inputs if text not in named or not filed.draft.code)
+    typed = tuple(_location(text) for text in _unnamed(filed, asked))
     locations = typed or filed.locations
     if not locations:
         raise errors.UsageError(
@@ -197,8 +212,11 @@ def _is_mltable(location: str) -> bool:
     return path.name == "MLTable" or Path(path, "MLTable").is_file()
 
 
-def _settings(filed: BatchDraft, asked: Asked, inputs: Inputs, *, is_script: bool) -> batch.BatchSettings:
+def _settings(
+    filed: BatchDraft, asked: Asked, inputs: Inputs, *, is_script: bool, model_directory: str
+) -> batch.BatchSettings:
     said: dict[str, Any] = {**filed.batch, **asked.settings}
+    said["model_alone"] = not model_directory
     said["takes"] = _takes(asked, inputs, said, is_script=is_script)
     return batch.BatchSettings(**said)
 
@@ -226,12 +244,26 @@ def _output(filed: BatchDraft, asked: Asked, settings: batch.BatchSettings) -> O
         )
     location = _location(asked.output)
     form = asked.output_format or _form_of(asked.output)
-    if not form and said.get("form"):
+    if form:
+        said.pop("scripts_own", None)  # folders within an output that is none
+    elif said.get("form"):
         # Azure ML's output is a folder, in which the file lies that its YAML names.
         form = said["form"]
         if form != "summary-only":
             location = f"{location.rstrip('/')}/{filed.output_file_name or 'predictions.csv'}"
     said["form"] = form or "parquet-dataset"
+    if said.get("mode") == "skip" and said["form"] not in _SKIPPABLE:
+        if asked.writing.get("mode"):
+            raise errors.UsageError(
+                f"--if-exists skip is for one file, and the output is {said['form']}",
+                hint="--if-exists error, append or replace",
+            )
+        said["mode"] = "error"
+    if said.get("mode") == "skip" and asked.launch.get("incremental"):
+        raise errors.UsageError(
+            "--incremental adds to what is there, and skip leaves it as it is",
+            hint="--if-exists append",
+        )
     if said["form"] == "append-row" and settings.takes == "arrow":
         raise errors.UsageError(
             "append-row is the text of what a script returned, and there is no script",

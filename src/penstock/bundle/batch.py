@@ -105,6 +105,8 @@ class Output:
     """What is done where something is there already: ``error``, ``append``, ``replace`` (only what a job of ours
     wrote), ``upsert`` (SQL and Delta, by `key`), ``skip`` (Azure ML's: an existing file is left as it is)."""
     key: tuple[str, ...] = ()
+    scripts_own: tuple[str, ...] = ()
+    """Folders that a script's arguments name for what it writes itself; they are there before it runs."""
     table: str = ""
     """SQL: the table, with its schema if need be."""
     storage: Mapping[str, str] = field(default_factory=dict)
@@ -158,8 +160,13 @@ class BatchSettings:
     """As `penstock.bundle.manifest.Settings.preload`."""
     logging_level: str = "INFO"
     """Azure ML's ``logging_level``: arrives in a script's arguments as ``--logging_level``."""
+    model_alone: bool = True
+    """A script's ``AZUREML_MODEL_DIR`` is a folder that holds the model and nothing else, as on Azure ML; else it
+    is `penstock.bundle.manifest.ModelSource.directory`."""
     program_arguments: tuple[str, ...] = ()
     """Further arguments in a script's ``sys.argv``."""
+    monitor_interval_s: float = 600.0
+    """Between two looks at what the machine's processes take, for the log tree; 0: none is taken."""
     fail_if_none_succeeded: bool = False
     """Azure ML: a job whose every mini-batch failed has failed, whatever the thresholds say."""
     azure: bool = False
@@ -241,7 +248,9 @@ _PLAIN = (
     "log_level",
 )  # fmt: skip
 
-_WITHOUT_EFFECT_ON_RESULTS = ("workers", "max_retries", "memory_limit_mb", "start_timeout_s", "preload")
+_WITHOUT_EFFECT_ON_RESULTS = (
+    "workers", "max_retries", "memory_limit_mb", "start_timeout_s", "preload", "monitor_interval_s",
+)  # fmt: skip
 
 
 def tuples(raw: dict[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def of(thing_section: str, environment_section: str) -> tuple[Any, ...]:
             thing_section,
             "--model-dir",
             metavar="DIR",
-            help="AZUREML_MODEL_DIR for the script.  [default: the folder that holds the model]",
+            help="AZUREML_MODEL_DIR for the script.  [default: a folder that holds the model]",
         ),
         option(
             thing_section,

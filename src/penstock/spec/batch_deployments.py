@@ -88,7 +88,8 @@ def read(file: str, *, model_given: bool = False, environment_given: bool = Fals
     return BatchDraft(
         draft=draft,
         batch=_batch(settings, workers=_instances(document, spec), code=code),
-        output={"form": _form(settings, code), "mode": "skip"},
+        output={"form": _form(code), "mode": "skip"},
+        ignores_names=True,
         output_file_name=_file_name(document, spec, settings),
     )
 
@@ -150,12 +151,10 @@ def _batch(settings: BatchSettings, *, workers: int, code: Code | None) -> dict[
     }
 
 
-def _form(settings: BatchSettings, code: Code | None) -> str:
-    """How results are written. A model without a script is scored as Azure ML scores MLflow's. A script's values
-    are written even if all that matters it writes for itself (``summary_only``): they say what was processed."""
-    if code is not None:
-        return "append-row"
-    return "summary-only" if settings.output_action == "summary_only" else "append-row-mlflow"
+def _form(code: Code | None) -> str:
+    """How results are written. A model without a script is scored as Azure ML scores MLflow's. They are written
+    even if all that matters a script writes for itself (``summary_only``): they say what was processed."""
+    return "append-row" if code is not None else "append-row-mlflow"
 
 
 def _file_name(document: Document, spec: ModelBatchDeployment, settings: BatchSettings) -> str:

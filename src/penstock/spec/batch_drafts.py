@@ -29,5 +29,9 @@ class BatchDraft:
     """A plain file name, for the text that ``append_row`` gathers; empty: the form's own."""
     locations: tuple[str, ...] = ()
     """Inputs that the file names, absolute paths or URLs; empty: it leaves them to the command line."""
+    names_inputs: bool = False
+    """``name=location`` on the command line is for an input of that name."""
+    ignores_names: bool = False
+    """It has one input, whatever name is said."""
     input_format: str = ""
     """As `penstock.bundle.batch.Inputs.format`, or empty."""

@@ -45,4 +45,4 @@ def _of_online(document: Document, draft: Draft) -> BatchDraft:
             "code_configuration",
             hint="give a batch script with --script, or the model alone: penstock score MODEL",
         )
-    return BatchDraft(draft=dataclasses.replace(draft, settings={}, serving={}))
+    return BatchDraft(draft=dataclasses.replace(draft, settings={}, serving={}), ignores_names=True)

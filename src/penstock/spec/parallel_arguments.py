@@ -15,6 +15,7 @@ _NUMBERS = {
     "error_threshold": ("error_threshold", -1),
     "allowed_failed_percent": ("allowed_failed_percent", 0),
     "first_task_creation_timeout": ("start_timeout_s", 1),
+    "resource_monitor_interval": ("monitor_interval_s", 0),
 }
 """What each is among the settings of a job, and the least that it may be."""
 
@@ -24,7 +25,6 @@ _WITHOUT_EFFECT = (
     "copy_logs_to_parent",
     "metrics_name_prefix",
     "push_metrics_to_parent",
-    "resource_monitor_interval",
 )
 
 _HEADER = "append_row_dataframe_header"

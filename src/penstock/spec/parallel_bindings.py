@@ -41,6 +41,8 @@ class Bindings:
 
     inputs: Mapping[str, Bound] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
+    outputs_lack: str = ""
+    """Why there are no outputs that a script could write to."""
 
     def resolve(self, text: str, fail: Callable[[str, str], Exception]) -> str:
         """`text` with every expression replaced; raises what `fail` makes of a complaint and a hint."""
@@ -54,6 +56,8 @@ class Bindings:
                 return bound.text
             if group == "outputs" and name in self.outputs:
                 return self.outputs[name]
+            if group == "outputs" and self.outputs_lack:
+                raise fail(f"{match[0]}: {self.outputs_lack}", "--output FOLDER")
             known = self.inputs if group == "inputs" else self.outputs
             names = ", ".join(f"{group}.{each}" for each in known)
             if group not in ("inputs", "outputs"):
@@ -99,7 +103,7 @@ def of_file(document: Document, value: Port | Value, declared: Port | None, key:
         return Bound(text=None, type=type_, lacks=f"comes from {text}, which is not here", optional=optional)
     if not (isinstance(value, Port) and value.path is not None) and type_ not in _PATH_TYPES:
         return Bound(text=text, type=type_)
-    if text.startswith("azureml:"):
+    if text.startswith("azureml:") and not text.startswith("azureml://"):
         return Bound(text=None, type=type_, lacks=f"{text} cannot be fetched from here", optional=optional)
     if is_remote(text):
         return Bound(text=text, type=type_)

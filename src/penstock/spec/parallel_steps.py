@@ -153,6 +153,9 @@ def _bindings(
         for name in layer.spec.outputs or {}
         if name in outputs or output_folder
     }
+    if parallel_bindings.is_remote(output_folder):
+        lack = f"{output_folder} is not on this machine, where the script writes"
+        return Bindings(inputs=found, outputs_lack=lack)
     return Bindings(inputs=found, outputs=places)
 
 
@@ -205,8 +208,14 @@ def _draft(
     return BatchDraft(
         draft=draft,
         batch={**batch, "fail_if_none_succeeded": appends},
-        output={**taken.output, "form": "append-row" if appends else "summary-only", "mode": "skip"},
+        output={
+            **taken.output,
+            "form": "append-row" if appends else "summary-only",
+            "mode": "skip",
+            **_scripts_own(layers, task, bindings),
+        },
         output_file_name=_file_name(layers, owner.document, task) if appends else "",
+        names_inputs=True,
         locations=() if data is None or data.text is None else (data.text,),
         input_format=_format(data),
     )
@@ -343,6 +352,23 @@ def _environment(
     return deployment_environments.read(
         document, task.environment, served_by_us=True, under=("task", "environment")
     )
+
+
+def _scripts_own(layers: list[_Layer], task: Task, bindings: Bindings) -> dict[str, tuple[str, ...]]:
+    """The folders of the outputs that the arguments name, if any: on Azure ML they are there."""
+    files = {
+        name
+        for layer in layers
+        for name, port in (layer.spec.outputs or {}).items()
+        if isinstance(port, Port) and port.type == "uri_file"
+    }
+    found = []
+    for expression in EXPRESSION.findall(task.program_arguments or task.args or ""):
+        group, _, name = expression.partition(".")
+        if group == "outputs" and name in bindings.outputs:
+            place = Path(bindings.outputs[name])
+            found.append(str(place.parent if name in files else place))
+    return {"scripts_own": tuple(dict.fromkeys(found))} if found else {}
 
 
 def _file_name(layers: list[_Layer], document: Document, task: Task) -> str:

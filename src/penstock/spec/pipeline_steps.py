@@ -11,7 +11,7 @@ from typing import Any
 
 from penstock.spec import paths
 from penstock.spec.documents import Document
-from penstock.spec.parallel_bindings import EXPRESSION
+from penstock.spec.parallel_bindings import EXPRESSION, is_remote
 
 
 def parallel_step(
@@ -57,9 +57,7 @@ def _step(document: Document, name: str, given: Mapping[str, str]) -> Document:
     known: dict[str, Any] = {**(inputs if isinstance(inputs, dict) else {})}
     for each in known.keys() & given.keys():
         value = known[each]
-        known[each] = (
-            {**value, "path": str(paths.absolute(given[each]))} if isinstance(value, dict) else given[each]
-        )
+        known[each] = {**value, "path": _path(given[each])} if isinstance(value, dict) else given[each]
     data = _bound(document.data["jobs"][name], known)
     at = ("jobs", name)
     return Document(
@@ -71,25 +69,39 @@ def _step(document: Document, name: str, given: Mapping[str, str]) -> Document:
     )
 
 
+def _path(said: str) -> str:
+    return said if is_remote(said) else str(paths.absolute(said))
+
+
 def _bound(value: Any, inputs: Mapping[str, Any]) -> Any:
     """`value` with every ``${{parent.inputs.x}}`` replaced that can be: by the input itself where nothing else
     stands there, else by its text."""
     if isinstance(value, dict):
-        return {key: _bound(each, inputs) for key, each in value.items()}
+        found = _whole(value.get("path"), inputs)
+        bound = {key: _bound(each, inputs) for key, each in value.items()}
+        # Azure ML's SDK writes an input as {path: ${{parent.inputs.x}}}, whatever x is.
+        if isinstance(found, Mapping):
+            return {**found, **{key: each for key, each in bound.items() if key != "path"}}
+        return bound if found is None else found
     if isinstance(value, list):
         return [_bound(each, inputs) for each in value]
     if not isinstance(value, str):
         return value
-    whole = EXPRESSION.fullmatch(value)
-    if whole is not None:
-        name = _parents(whole[1])
-        return inputs.get(name, value)
+    if EXPRESSION.fullmatch(value):
+        found = _whole(value, inputs)
+        return value if found is None else found
 
     def text_of(match: Any) -> str:
         found = inputs.get(_parents(match[1]))
         return str(found) if isinstance(found, (str, int, float)) else str(match[0])
 
     return EXPRESSION.sub(text_of, value)
+
+
+def _whole(value: Any, inputs: Mapping[str, Any]) -> Any:
+    """The input that `value` stands for, where it is an expression and nothing else; else None."""
+    match = EXPRESSION.fullmatch(value) if isinstance(value, str) else None
+    return None if match is None else inputs.get(_parents(match[1]))
 
 
 def _parents(expression: str) -> str:

@@ -133,6 +133,31 @@ def test_a_deployment_file_and_what_goes_over_it(here: Path) -> None:
     assert (over.settings.workers, over.settings.mini_batch_size, over.output.form) == (1, 5, "csv")
 
 
+def test_a_deployment_has_one_input_whatever_it_is_called(here: Path) -> None:
+    assert launch("night.yml", "heart=in").inputs.locations == (str(here / "in"),)
+    (here / "year=2024").mkdir()
+    assert launch("night.yml", "year=2024").inputs.locations == (str(here / "year=2024"),)
+    assert launch("model.pkl", "heart=in").inputs.locations == (str(here / "heart=in"),)
+
+
+def test_a_files_skip_is_for_one_file_only() -> None:
+    """Azure ML leaves a file that is there; of a table or folder that would be to add to it."""
+    delta = launch("night.yml", "in", output="x", output_format="delta").output
+    assert (delta.form, delta.mode) == ("delta", "error")
+    assert "skip is for one file" in refused("model.pkl", "in", writing={"mode": "skip"}).message
+    message = refused("night.yml", "in", launch={"incremental": True}).message
+    assert "--incremental adds" in message
+    added = launch("night.yml", "in", launch={"incremental": True}, writing={"mode": "append"})
+    assert (added.incremental, added.output.mode) == (True, "append")
+
+
+def test_a_scripts_model_stands_alone_unless_a_folder_is_said(here: Path) -> None:
+    assert launch("night.yml", "in").settings.model_alone
+    said = things.Sources(thing="night.yml", model_directory="src")
+    asked = batches.Asked(inputs=("in",), output="out")
+    assert not batches.resolve(said, Draft(), asked, jobs_root="/jobs").launch.settings.model_alone
+
+
 def test_what_is_refused() -> None:
     assert "nothing to score with" in refused("", "in").message
     assert "no input" in refused("model.pkl").message

@@ -94,7 +94,7 @@ def test_a_component_in_full():
             *("--resource_monitor_interva", "20"),
         ),
     }
-    assert found.output == {"form": "append-row", "mode": "skip"}
+    assert found.output == {"form": "append-row", "mode": "skip", "scripts_own": ("/out/extra",)}
     assert found.output_file_name == "scored.csv"
     assert found.locations == (str(DATA / "table"),)
     assert found.input_format == "mltable"
@@ -130,6 +130,49 @@ def test_the_command_line_binds_inputs_of_step_and_pipeline(folder, monkeypatch)
         *("--model", str(folder / "code"), "--threshold", "0.75", "--label", "b"),
         *("--extra", str(folder / "somewhere"), "--resource_monitor_interva", "20"),
     )
+
+
+PIPELINE = """\
+type: pipeline
+inputs:
+  where: {type: uri_folder, path: images, mode: ro_mount}
+  threshold: 0.5
+jobs:
+  scoring:
+    type: parallel
+    inputs:
+      data: {type: uri_folder, path: "${{parent.inputs.where}}"}
+      limit: {type: number, path: "${{parent.inputs.threshold}}"}
+    outputs: {out: {type: uri_file}, mine: {type: uri_file}}
+    input_data: ${{inputs.data}}
+    task:
+      code: code
+      entry_script: batch_driver.py
+      environment: azureml:env:1
+      program_arguments: --limit ${{inputs.limit}} --to ${{outputs.mine}}
+      append_row_to: ${{outputs.out}}
+"""
+
+
+def test_inputs_as_the_sdk_writes_them(read, folder):
+    """Each as a mapping with a path, whatever the pipeline's input is."""
+    found = read(PIPELINE, output_folder="/out")
+    assert found.locations == (str(folder / "images"),)
+    assert found.batch["program_arguments"] == ("--limit", "0.5", "--to", "/out/mine")
+    assert found.output["scripts_own"] == ("/out",)
+    for url in ("s3://bucket/x", "azureml://datastores/d/paths/x"):
+        assert read(PIPELINE, inputs={"where": url}, output_folder="/out").locations == (url,)
+        assert read(PIPELINE.replace("path: images", f"path: {url}"), output_folder="/out").locations == (
+            url,
+        )
+    error = error_of(read, PIPELINE, output_folder="s3://bucket/out")
+    assert "s3://bucket/out is not on this machine, where the script writes" in error.message
+
+
+def test_how_often_the_machine_is_looked_at_is_a_setting(read):
+    found = read(STEP + APPENDS + "  program_arguments: --resource_monitor_interval 0 --other 1\n")
+    assert found.batch["monitor_interval_s"] == 0
+    assert found.batch["program_arguments"] == ("--other", "1")
 
 
 def test_defaults_are_those_of_azure_ml(read, folder):

@@ -13,6 +13,7 @@ from penstock.bundle.batch import BatchLaunch
 from penstock.errors import JobError
 from penstock.kit import urls
 from penstock.runtimes.batch.ledger import Ledger
+from penstock.runtimes.batch.messages import Outcome
 from penstock.runtimes.batch.plan import SourceFile
 from penstock.runtimes.batch.reports import progress
 from penstock.runtimes.batch.sinks.interface import Published
@@ -55,28 +56,46 @@ def lost(launch: BatchLaunch, ledger: Ledger, tally: Tally, staging: str, why: s
     gather_dead_letters(ledger, staging, Path(launch.folder))
     first = f": {tally.error}" if tally.error else ""
     where = f" (first in {tally.where})" if tally.where else ""
+    bisect = ""
+    if launch.settings.on_error == "fail":
+        bisect = f"A new job with --on-error bisect sets bad {launch.settings.noun} aside. "
     return JobError(
         f"job {launch.job} failed: {why}{first}{where}",
         detail=tally.traceback,
-        hint=f"mend the cause, then penstock score --resume {launch.job}; what was scored is kept. "
+        hint=f"mend the cause, then penstock score --resume {launch.job}; what was scored is kept. {bisect}"
         f"Logs and failed {launch.settings.noun}: {launch.folder}",
     )
 
 
-def scored_files(ledger: Ledger) -> Iterator[SourceFile]:
+def scored_files(ledger: Ledger, staging: str) -> Iterator[SourceFile]:
     """The files of which nothing failed; the parts of one follow one another."""
     held: SourceFile | None = None
     failed = False
     for outcome in ledger.outcomes():
+        to_blame = _to_blame(outcome, staging)
         for piece in ledger.mini_batch(outcome.number).pieces:
             if held is not None and piece.file.uri != held.uri:
                 if not failed:
                     yield held
                 failed = False
             held = piece.file
-            failed = failed or outcome.failed > 0
+            failed = failed or (outcome.failed > 0 and (to_blame is None or piece.file.uri in to_blame))
     if held is not None and not failed:
         yield held
+
+
+def _to_blame(outcome: Outcome, staging: str) -> set[str] | None:
+    """The files whose rows failed, as the dead letters of `outcome` say; None: they say of no single one."""
+    if not outcome.dead_letters:
+        return None
+    found: set[str] = set()
+    with Path(staging, outcome.dead_letters).open(encoding="utf-8") as letters:
+        for line in letters:
+            letter = json.loads(line)
+            if letter["items"] > 1 or "file" not in letter:
+                return None
+            found.add(letter["file"])
+    return found
 
 
 def discard_inputs(folder: Path) -> None:

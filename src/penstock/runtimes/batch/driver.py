@@ -17,7 +17,7 @@ from penstock.bundle import jobs
 from penstock.bundle import launch as launching
 from penstock.bundle.batch import BatchLaunch
 from penstock.kit import complaints, processes
-from penstock.runtimes.batch import stopping
+from penstock.runtimes.batch import model_folder, stopping
 from penstock.runtimes.batch.engines import registry as engines
 from penstock.runtimes.batch.ledger import Ledger
 
@@ -48,9 +48,13 @@ def _opened(launch: BatchLaunch) -> Ledger:
 
 def _work(launch: BatchLaunch, ledger: Ledger, stops: stopping.Stops) -> None:
     Path(launch.folder, jobs.WORKER).unlink(missing_ok=True)
-    engine = engines.open_engine(
-        launch, job_file=str(Path(launch.folder, jobs.WORKER)), variables=worker_variables(launch)
-    )
+    model_folder.make(launch)
+    try:
+        engine = engines.open_engine(
+            launch, job_file=str(Path(launch.folder, jobs.WORKER)), variables=worker_variables(launch)
+        )
+    except OSError as error:
+        raise errors.JobError(f"no worker can be started: {error}", hint="see to it, then resume") from error
     try:
         engine.prepare()
         from penstock.runtimes.batch import driving
@@ -62,7 +66,7 @@ def _work(launch: BatchLaunch, ledger: Ledger, stops: stopping.Stops) -> None:
 
 def worker_variables(launch: BatchLaunch) -> dict[str, str]:
     """The environment variables of the workers."""
-    variables = launching.worker_variables(launch.manifest, dict(os.environ))
+    variables = launching.worker_variables(model_folder.manifest_of(launch), dict(os.environ))
     # Models of ours have one thread a worker, which also lets them be shared by forking; scripts share the
     # processors. From birth: libraries read this when they are first imported.
     cores = processes.usable_processors()

@@ -23,7 +23,7 @@ from penstock import errors
 from penstock.bundle import jobs
 from penstock.bundle.batch import BatchLaunch
 from penstock.kit import urls
-from penstock.runtimes.batch import closing, loop, own_results, resuming, stopping
+from penstock.runtimes.batch import closing, loop, model_folder, own_results, resuming, stopping
 from penstock.runtimes.batch.engines.interface import Engine
 from penstock.runtimes.batch.ledger import Ledger
 from penstock.runtimes.batch.messages import Job
@@ -52,7 +52,12 @@ class Driver:
         self._settings = launch.settings
         self._show = progress.Progress(style=launch.log_format, level=launch.log_level)
         self._tally = Tally()
-        self._log = log_tree.LogTree(self._folder / "logs", self._tally, noun=launch.settings.noun)
+        self._log = log_tree.LogTree(
+            self._folder / "logs",
+            self._tally,
+            noun=launch.settings.noun,
+            interval_s=launch.settings.monitor_interval_s,
+        )
         self._workers: dict[str, dict[str, Any]] = {}
         self._began = time.monotonic()
 
@@ -208,14 +213,16 @@ class Driver:
         launch = self._launch
         schema = self._ledger.fact("schema")
         own = Path(self._staging, own_results.FOLDER)
-        own.mkdir(parents=True, exist_ok=True)
+        for folder in (own, *map(Path, launch.output.scripts_own)):
+            folder.mkdir(parents=True, exist_ok=True)
         job = Job(
-            manifest=launch.manifest,
+            manifest=model_folder.manifest_of(launch),
             settings=launch.settings,
             # Workers write to the staging folder; what opens the place itself is not for their file.
             output=dataclasses.replace(launch.output, location="", storage={}),
             read=dataclasses.replace(
-                launch.inputs.read, column_names=tuple(self._ledger.fact("column_names", ()))
+                launch.inputs.read,
+                column_names=tuple(self._ledger.fact("column_names", launch.inputs.read.column_names)),
             ),
             encoding=self._sink.encoding,
             staging=self._staging,
@@ -236,7 +243,7 @@ class Driver:
         self._ledger.remember(dead_letters=letters, publish_s=time.perf_counter() - began)
         if self._launch.incremental:
             known = seen.Seen(self._folder.parent, fingerprints.work(self._launch))
-            known.add(closing.scored_files(self._ledger))
+            known.add(closing.scored_files(self._ledger, self._staging))
             known.close()
         self._ledger.remember(published=vars(published))
         self._tidy()

@@ -55,6 +55,8 @@ class Held:
     fetching: set[int] = field(default_factory=set)
     """Leases whose files are not here yet."""
     is_spare: bool = False
+    is_resting: bool = False
+    """It gets nothing more, and is replaced when it has done what it holds."""
     killed: str = ""
     """Why it was killed, once it was."""
 
@@ -173,7 +175,7 @@ class Leases:
         """Hand nothing more to `worker`, which is to be replaced when it has done what it holds."""
         held = self._workers.get(worker)
         if held is not None:
-            held.killed = held.killed or "replaced"
+            held.is_resting = True
 
     # State
 
@@ -188,10 +190,12 @@ class Leases:
         held = self._workers.get(worker)
         return held.numbers[0] if held and held.numbers else -1
 
-    def reason_of(self, worker: str) -> str:
-        """Why `worker` was killed by us; empty: it was not."""
+    def reason_of(self, worker: str, how: str) -> str:
+        """Why `worker` ended, of which the engine knows `how`."""
         held = self._workers.get(worker)
-        return held.killed if held else ""
+        if held is None:
+            return how
+        return held.killed or ("replaced" if held.is_resting and not held.numbers else how)
 
     def take_spare(self) -> list[str]:
         """Workers for whom nothing is left to do, each told once."""
@@ -248,7 +252,7 @@ class Leases:
         # First everybody gets one, then those who are fast a second: the last ones are spread.
         for room in range(2 if self._ahead or self._typical_s < QUICK_S else 1):
             for worker, held in self._workers.items():
-                if held.killed or len(held.numbers) > room:
+                if held.killed or held.is_resting or len(held.numbers) > room:
                     continue
                 number = self._next(now)
                 if number is None:

@@ -169,17 +169,17 @@ class Ledger:
         row = self._base.execute("SELECT outcome FROM outcomes WHERE number = ?", (number,)).fetchone()
         return Outcome(**json.loads(row[0])) if row else None
 
-    def needed_beside(self, number: int) -> set[str]:
-        """URIs of the files in the `number`-th mini-batch of which others without an outcome have parts too. Those
-        are its neighbours, for a file's parts follow one another."""
+    def needed_beside(self, number: int, *, planned: int) -> set[str]:
+        """URIs of the files in the `number`-th of `planned` mini-batches of which others, not scored yet or failed,
+        have parts too. Those are its neighbours, for a file's parts follow one another."""
         needed: set[str] = set()
         files = {piece.file.uri for piece in self.mini_batch(number).pieces}
-        planned = self.planned()[0]
         for step in (1, -1):  # what comes is mostly open, and found at once
             shared, beside = files - needed, number + step
             while shared and 0 <= beside < planned:
                 shared &= {piece.file.uri for piece in self.mini_batch(beside).pieces}
-                if self.outcome(beside) is None:
+                outcome = self.outcome(beside)
+                if shared and (outcome is None or outcome.failed):
                     needed |= shared
                     break
                 beside += step

@@ -74,6 +74,7 @@ class Loop:
             workers=self._workers,
         )
         self._partial: dict[str, int] = {}
+        self._scored: list[int] = []
         self.workers: dict[str, dict[str, Any]] = {}
         """What each worker did: ``items``, ``cpu_s``, ``peak_bytes``."""
 
@@ -101,8 +102,7 @@ class Loop:
                 # What was said last, in a script's shutdown() for one.
                 if event.kind == "log":
                     self._on_event(event, time.monotonic())
-            if self._stops.count < 2:
-                self._fetcher.close()
+            self._fetcher.close(is_hurried=lambda: self._stops.count > 1)
 
     def _drain(self) -> None:
         self._show.say(
@@ -121,6 +121,9 @@ class Loop:
             for fetched in self._fetcher.finished():
                 self._on_fetched(fetched, now)
             self._perform(self._leases.tick(now))
+        for number in self._scored:  # not before their outcomes are kept
+            self._release(number)
+        self._scored.clear()
         for worker in self._leases.take_spare():
             self._engine.spare(worker)
         why = self._tally.verdict(self._settings, self._planned)
@@ -164,10 +167,9 @@ class Loop:
         resident = content["resident"]
         why = self._memory.born(worker, resident, is_shared=content.get("is_born_with", False))
         if why:
-            raise errors.JobError(
-                why,
-                hint=f"penstock score --resume {self._launch.job} --memory-limit {2 * resident // 2**20}MB",
-            )
+            is_said = self._settings.memory_limit_mb
+            change = f"--memory-limit {2 * resident // 2**20}MB" if is_said else "--workers 1"
+            raise errors.JobError(why, hint=f"penstock score --resume {self._launch.job} {change}")
         self._show.event("worker-ready", worker=worker)
         self._log.ready(worker, content["pid"])
         self._perform(self._leases.ready(worker, now))
@@ -175,7 +177,7 @@ class Loop:
     def _on_gone(self, worker: str, how: str, now: float) -> None:
         self._partial.pop(worker, None)
         number = self._leases.first_of(worker)
-        reason = self._leases.reason_of(worker) or how
+        reason = self._leases.reason_of(worker, how)
         if number >= 0:
             self._ledger.note_attempt(number, 0, worker, "worker lost", reason)
             self._show.event("worker-lost", worker=worker, mini_batch=number, how=reason)
@@ -204,8 +206,8 @@ class Loop:
                     failed=outcome.failed,
                     error=outcome.error,
                 )
-            if self._is_remote:
-                self._release(outcome.number)
+            elif self._is_remote:
+                self._scored.append(outcome.number)
         else:
             resuming.drop(outcome, self._staging, self._ledger.outcome(outcome.number))
         about = self._about(worker)
@@ -221,7 +223,7 @@ class Loop:
         return self.workers.setdefault(worker, {"items": 0, "cpu_s": 0.0, "peak_bytes": 0})
 
     def _release(self, number: int) -> None:
-        needed = self._ledger.needed_beside(number)
+        needed = self._ledger.needed_beside(number, planned=self._planned)
         for piece in self._ledger.mini_batch(number).pieces:
             if piece.file.fetch and not piece.path and piece.file.uri not in needed:
                 self._fetcher.release(piece.file)

@@ -31,13 +31,14 @@ class MemoryGuard:
     def born(self, worker: str, resident: int, *, is_shared: bool) -> str:
         """Begin to watch a worker that has loaded and takes `resident` bytes, together with the others if
         `is_shared`. Returns why it cannot work, or an empty text."""
-        self._limits[worker] = self._limit(resident if is_shared else 0)
-        if self._said and resident > self._said:
-            return (
-                f"a worker that has only loaded takes {progress.size(resident)} of memory, more than the limit of "
-                f"{progress.size(self._said)}"
-            )
-        return ""
+        limit = self._limits[worker] = self._limit(resident if is_shared else 0)
+        if resident <= limit:
+            return ""
+        what = "the limit of" if self._said else "its share of the machine's,"
+        return (
+            f"a worker that has only loaded takes {progress.size(resident)} of memory, more than {what} "
+            f"{progress.size(limit)}"
+        )
 
     def grown(self, worker: str, resident: int) -> str:
         """Hear what a worker takes now. Returns why it has to be killed at once, or an empty text."""

@@ -95,6 +95,22 @@ def test_every_mini_batch_ends_once(total: int, events: list[tuple[str, float]])
     assert not world.given_up
 
 
+def test_a_worker_that_rests_has_its_deadlines_all_the_same() -> None:
+    world = World(9)
+    world.leases._typical_s = 0.0  # so quick that a worker holds two
+    world.raise_worker("a")
+    assert len(world.out["a"]) == 2
+    world.leases.rest("a")
+    world.finish("a")
+    assert len(world.out["a"]) == 1, "nothing more"
+    assert world.leases.reason_of("a", "killed by SIGSEGV") == "killed by SIGSEGV"
+    world.leases.at("a", world.out["a"][0], messages.CALLING, 0, 4, world.now)
+    world.wait(6.0)
+    assert world.killed == ["a"]
+    world.finish("a")
+    assert world.leases.reason_of("a", "exit code 0") == "one call took longer than 5 s"
+
+
 def test_a_worker_that_overstays_is_killed_once_and_its_rows_are_blamed() -> None:
     world = World(1)
     world.raise_worker("a")

@@ -78,11 +78,13 @@ def test_a_file_is_needed_while_a_mini_batch_that_has_a_part_of_it_is_open(
         for number, held in enumerate(uris)
     )
     done = data.draw(st.sets(st.integers(0, len(uris) - 1), min_size=1))
+    failed = data.draw(st.sets(st.sampled_from(sorted(done))))
     for number in done:
-        made.commit(Outcome(number=number, attempt=1))
+        made.commit(Outcome(number=number, attempt=1, failed=int(number in failed)))
     for number in done:
-        needed = {uri for other, held in enumerate(uris) if other not in done for uri in held}
-        assert made.needed_beside(number) == needed & set(uris[number])
+        others = set(range(len(uris))) - (done - failed) - {number}
+        needed = {uri for other in others for uri in uris[other]}
+        assert made.needed_beside(number, planned=len(uris)) == needed & set(uris[number])
     made.close()
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from penstock.runtimes.batch.memory_guard import MemoryGuard
 
-MB = 2**20
+MB = 10**6
 
 
 def test_a_limit_that_was_said() -> None:
@@ -33,6 +33,11 @@ def test_else_a_share_of_the_machine(is_shared: bool, limit: int) -> None:
     assert not guard.is_to_go("1")
     guard.grown("1", limit * MB + 1)
     assert guard.is_to_go("1")
+
+
+def test_a_model_that_is_too_big_for_all_of_them() -> None:
+    guard = MemoryGuard(0, machine=1000 * MB, workers=4)
+    assert "its share of the machine's, 225 MB" in guard.born("1", 300 * MB, is_shared=False)
 
 
 @given(st.integers(0, 2**61), st.booleans())

@@ -5,6 +5,7 @@ Threads fetch; the driver's loop hears of it through a queue, and never waits. D
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
@@ -43,12 +44,16 @@ class Fetcher:
         self._under_way = 0
         self._lock = threading.Lock()
         self._arriving: dict[Path, threading.Lock] = {}
+        self._running: set[concurrent.futures.Future[None]] = set()
+        self._is_closed = False
 
     def begin(self, batch: MiniBatch, lease: object) -> None:
         """Fetch what `batch` needs; `finished` gives it back."""
         with self._lock:
             self._under_way += 1
-        self._pool.submit(self._bring, batch, lease)
+        running = self._pool.submit(self._bring, batch, lease)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
 
     @property
     def is_busy(self) -> bool:
@@ -67,12 +72,18 @@ class Fetcher:
 
     def release(self, file: SourceFile) -> None:
         """No mini-batch needs `file` any more."""
+        path = place_of(self._folder, file)
         with contextlib.suppress(FileNotFoundError):
-            place_of(self._folder, file).unlink()
+            path.unlink()
+        with self._lock:
+            self._arriving.pop(path, None)
 
-    def close(self) -> None:
-        """Wait for what is under way; begin nothing more."""
-        self._pool.shutdown(cancel_futures=True)
+    def close(self, *, is_hurried: Callable[[], bool]) -> None:
+        """Begin nothing more, and wait for what is under way, unless somebody `is_hurried`."""
+        self._is_closed = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        while self._running and not is_hurried():
+            concurrent.futures.wait(self._running, timeout=0.1)
 
     def _bring(self, batch: MiniBatch, lease: object) -> None:
         try:
@@ -91,6 +102,8 @@ class Fetcher:
         with self._lock:
             alone = self._arriving.setdefault(path, threading.Lock())
         with alone:  # of several mini-batches of one file the first brings it
+            if self._is_closed:
+                raise DataError("nothing is fetched any more")
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._fetch(piece.file, str(path))
@@ -99,8 +112,8 @@ class Fetcher:
 
 def place_of(folder: Path, file: SourceFile) -> Path:
     """Where `file` is brought to below `folder`: under its own name, which says how it is compressed and at which
-    scripts may look, in a folder that no other file has."""
-    digest = hashlib.sha256(f"{file.uri}\0{file.fetch}".encode()).hexdigest()[:16]
+    scripts may look, in a folder that no other file has, nor the same file in another state."""
+    digest = hashlib.sha256(f"{file.uri}\0{file.stamp}\0{file.fetch}".encode()).hexdigest()[:16]
     name = Path(file.uri.partition("?")[0]).name
     fits = name not in ("", ".", "..") and len(name.encode()) <= LONGEST_NAME
     return folder / digest / (name if fits else f"data{Path(name).suffix[:20]}")

@@ -24,7 +24,7 @@ from penstock.runtimes.batch.transformations import limits, rewriting
 
 MOST_SAMPLED = {"parquet": 2000, "arrow": 200}
 """Files whose columns are looked at before any work: a header is cheap, a text must be parsed."""
-TEXTS_SAMPLED = 32
+TEXTS_SAMPLED, FETCHED_SAMPLED = 200, 32
 
 _ENDS = "ends"
 
@@ -190,7 +190,8 @@ class Intake:
 
     def _sample(self, file: SourceFile) -> None:
         count = self._per_format.get(file.format, 0)
-        if count < MOST_SAMPLED.get(file.format, TEXTS_SAMPLED) and (count < TEXTS_SAMPLED or not file.fetch):
+        most = FETCHED_SAMPLED if file.fetch else MOST_SAMPLED.get(file.format, TEXTS_SAMPLED)
+        if count < most:
             self._per_format[file.format] = count + 1
             self._sampled.append(file)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from penstock.runtimes.batch import ledger
 def one_at_a_time(root: Path) -> Iterator[None]:
     """Of two equal jobs under `root` that begin at once, the second sees what the first has written of itself
     within."""
-    with (root / ".beginning").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    descriptor = os.open(root, os.O_RDONLY)  # which others that share the folder may open too
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def check(folder: Path, *, kind: str, inputs: str, output: str) -> None:

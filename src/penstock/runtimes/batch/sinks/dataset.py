@@ -177,7 +177,8 @@ class DatasetSink:
         with _locked(self._place):
             saved = self._receipt.load()
             if "old" not in saved:
-                self.check()
+                # Not `check`: what was saved on the way to a folder that appeared first says nothing of this one.
+                check_mode(self._mode, str(self._place), self._visible(), self._manifest())
                 saved = {
                     "old": [vars(part) for part in self._manifest() or []],
                     "prefix": free_prefix(self._job, self._visible()),

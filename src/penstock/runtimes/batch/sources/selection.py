@@ -43,8 +43,8 @@ def format_for(name: str, shown: str, reading: Reading) -> str:
     if not found:
         raise DataError(
             f"{shown}: the name does not say what the file holds",
-            hint="say it for all of the input (--format csv, parquet, jsonl, arrow), or leave such files out with "
-            "a pattern (--input 'folder/**/*.csv'); any file can be handed to a script by path (--format files)",
+            hint="say it for all of the input (--input-format csv, parquet, jsonl, arrow), or leave such files out "
+            "with a pattern (--input 'folder/**/*.csv'); --input-format files hands any file to a script by path",
         )
     return found
 

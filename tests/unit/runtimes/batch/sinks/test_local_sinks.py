@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from penstock.bundle.batch import Output
 from penstock.errors import OutputError
-from penstock.runtimes.batch.sinks import registry
+from penstock.runtimes.batch.sinks import receipts, registry
 from penstock.runtimes.batch.sinks.interface import Published, Sink
 from support.staged_parts import staged
 
@@ -323,6 +323,21 @@ def test_what_appears_meanwhile_is_spared(tmp_path: Path, form: str) -> None:
         place.unlink()
     sink.publish(lambda: parts)  # the way is free
     assert place.exists()
+
+
+def test_what_appeared_before_a_kill_is_spared_too(tmp_path: Path) -> None:
+    """Killed between the record that the folder will appear and the rename."""
+    place, job = tmp_path / "out", tmp_path / "job"
+    sink = sink_of(place, job)
+    sink.check()
+    parts = staged(sink, RESULTS)
+    receipts.Receipt(str(job)).save(appears=[1, 1])
+    _folder(place)
+    before = tree(place)
+    for _ in range(2):
+        with pytest.raises(OutputError, match="is there already"):
+            sink_of(place, job).publish(lambda: parts)
+        assert tree(place) == before
 
 
 @pytest.mark.parametrize("form", ["parquet-dataset", "csv", "jsonl", "parquet"])
