@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -95,12 +96,12 @@ def test_a_folder_is_listed_all_the_way_down(place: Place) -> None:
 
 
 def test_the_end_of_a_parquet_file_tells_its_columns_and_cuts(place: Place, tmp_path: Path) -> None:
-    for name, columns in [
-        ("plain", 3),
-        ("wide", 3000),
-    ]:  # the second one's footer is longer than a look at the end
-        table = pa.table({f"column {number}": list(range(1000)) for number in range(columns)})
-        pq.write_table(table, tmp_path / name, row_group_size=100, use_dictionary=False, compression="none")
+    # The second one's footer is longer than a look at the end.
+    for name, columns, rows in [("plain", 3, 100_000), ("wide", 3000, 1000)]:
+        table = pa.table({f"column {number}": np.arange(rows) for number in range(columns)})
+        pq.write_table(
+            table, tmp_path / name, row_group_size=rows // 10, use_dictionary=False, compression="none"
+        )
         place.put(f"{name}.parquet", (tmp_path / name).read_bytes())
         [source] = opened(f"{place.url}/{name}.parquet", storage=place.storage)
         [file] = source.files()

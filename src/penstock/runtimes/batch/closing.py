@@ -72,30 +72,31 @@ def scored_files(ledger: Ledger, staging: str) -> Iterator[SourceFile]:
     held: SourceFile | None = None
     failed = False
     for outcome in ledger.outcomes():
-        to_blame = _to_blame(outcome, staging)
-        for piece in ledger.mini_batch(outcome.number).pieces:
+        pieces = ledger.mini_batch(outcome.number).pieces
+        to_blame = (
+            _to_blame(outcome, staging, {piece.file.uri for piece in pieces}) if outcome.failed else set()
+        )
+        for piece in pieces:
             if held is not None and piece.file.uri != held.uri:
                 if not failed:
                     yield held
                 failed = False
             held = piece.file
-            failed = failed or (outcome.failed > 0 and (to_blame is None or piece.file.uri in to_blame))
+            failed = failed or piece.file.uri in to_blame
     if held is not None and not failed:
         yield held
 
 
-def _to_blame(outcome: Outcome, staging: str) -> set[str] | None:
-    """The files whose rows failed, as the dead letters of `outcome` say; None: they say of no single one."""
+def _to_blame(outcome: Outcome, staging: str, uris: set[str]) -> set[str]:
+    """Of the files of `outcome` those whose rows failed, as its dead letters say; all, where they do not."""
     if not outcome.dead_letters:
-        return None
+        return uris
     found: set[str] = set()
     with Path(staging, outcome.dead_letters).open(encoding="utf-8") as letters:
         for line in letters:
             letter = json.loads(line)
-            if letter["items"] > 1 or "file" not in letter:
-                return None
-            found.add(letter["file"])
-    return found
+            found.update(letter.get("files") or [letter["file"]])
+    return found if found <= uris else uris  # a script's files have other names once they are fetched
 
 
 def discard_inputs(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Dead letters: the rows that could not be scored, each with its error, so that nothing is lost silently.
 
-One JSON object a line: ``file`` and ``row`` (or ``files``), how many ``items`` it stands for, the ``error`` in one
-line, the ``traceback``, and for single rows their ``values``. A traceback that an earlier line of the same
+One JSON object a line: ``file`` and ``row`` of the first item (and ``files`` where there are several), how many
+``items`` it stands for, the ``error`` in one line, the ``traceback``, and for single rows their ``values``. A traceback that an earlier line of the same
 mini-batch has is not written again: ``traceback_of`` says which line (from 0) has it. A million rows of one bad
 value would fill a disk otherwise.
 
@@ -76,4 +76,6 @@ def _origin(data: Any) -> dict[str, Any]:
     origin = {"file": first.pop(rows.FILE), "row": first.pop(rows.ROW)}
     if data.num_rows == 1:
         origin["values"] = first
-    return origin
+        return origin
+    files = data.column(rows.FILE).unique().to_pylist()
+    return origin if len(files) == 1 else {**origin, "files": files}

@@ -124,7 +124,7 @@ def test_formats() -> None:
     assert selection.format_for("a.csv", "/a.csv", by_name) == "csv"
     with pytest.raises(DataError, match=r"/a\.bin: the name does not say") as caught:
         selection.format_for("a.bin", "/a.bin", by_name)
-    assert "--format" in caught.value.hint
+    assert "--input-format" in caught.value.hint
     assert selection.format_for("a.bin", "", Reading(of_name=str, format="parquet")) == "parquet"
     assert selection.format_for("a.csv", "", Reading(of_name=by_name.of_name, by_path=True)) == "files"
     assert selection.format_for("a.bin", "", Reading(of_name=by_name.of_name, format="files")) == "files"
