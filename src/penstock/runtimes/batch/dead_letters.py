@@ -1,9 +1,9 @@
 """Dead letters: the rows that could not be scored, each with its error, so that nothing is lost silently.
 
 One JSON object a line: ``file`` and ``row`` of the first item (and ``files`` where there are several), how many
-``items`` it stands for, the ``error`` in one line, the ``traceback``, and for single rows their ``values``. A traceback that an earlier line of the same
-mini-batch has is not written again: ``traceback_of`` says which line (from 0) has it. A million rows of one bad
-value would fill a disk otherwise.
+``items`` it stands for, the ``error`` in one line, the ``traceback``, and for single rows their ``values``. A
+traceback that an earlier line of the same mini-batch has is not written again: ``traceback_of`` says which line
+(from 0) has it. A million rows of one bad value would fill a disk otherwise.
 
 Worker side: Python 3.8, standard library only.
 """
