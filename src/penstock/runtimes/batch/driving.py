@@ -256,7 +256,7 @@ class Driver:
     def _parts(self) -> Iterator[Part]:
         for outcome in self._ledger.outcomes():
             if outcome.path:
-                path = str(Path(self._staging, outcome.path))
+                path = f"{self._staging}/{outcome.path}"
                 yield Part(number=outcome.number, path=path, rows=outcome.rows, size=outcome.size)
 
     def _finish(self, published: Published) -> None:

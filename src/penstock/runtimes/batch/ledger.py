@@ -39,6 +39,9 @@ CREATE INDEX failed_outcomes ON outcomes (number) WHERE failed > 0;
 PLAN_ROWS = 1000
 """Mini-batches that are written to the plan at a time."""
 
+GATHER_S = 0.05
+"""How long outcomes are gathered before they are kept."""
+
 
 class Ledger:
     """An open ledger. `seconds` is what it has cost so far."""
@@ -48,6 +51,7 @@ class Ledger:
         or the file is damaged."""
         self._lock = _locked(Path(folder, LOCK))
         self.seconds = 0.0
+        self._gathered_since = 0.0
         self._base: sqlite3.Connection
         try:
             self._base = sqlite3.connect(Path(folder, FILE), isolation_level=None, check_same_thread=False)
@@ -78,6 +82,33 @@ class Ledger:
             raise
         with self._timed():
             self._base.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def gathered(self) -> Iterator[None]:
+        """What is written inside is kept with what is written so for a moment, or until `flush`; or none of it is.
+        A kill before that costs what can be done again, and a commit costs more than all that stands in it."""
+        if not self._base.in_transaction:
+            self._gathered_since = time.monotonic()
+            with self._timed():
+                self._base.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._base.execute("ROLLBACK")
+            raise
+        if time.monotonic() - self._gathered_since > GATHER_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Keep what was gathered."""
+        if self._base.in_transaction:
+            with self._timed():
+                self._base.execute("COMMIT")
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether everything is kept."""
+        return not self._base.in_transaction
 
     # Facts
 

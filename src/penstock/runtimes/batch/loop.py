@@ -97,6 +97,7 @@ class Loop:
             if self._stops.count > 1:
                 for worker in self._leases.workers:
                     engine.replace(worker, kill=True)
+            self._ledger.flush()
             engine.stop()
             for event in engine.events(0.0):
                 # What was said last, in a script's shutdown() for one.
@@ -115,15 +116,16 @@ class Loop:
         now = time.monotonic()
         if self._stops.count > 1:
             raise stopping.Stopped
-        with self._ledger.together():
+        with self._ledger.gathered():
             for event in found:
                 self._on_event(event, now)
             for fetched in self._fetcher.finished():
                 self._on_fetched(fetched, now)
             self._perform(self._leases.tick(now))
-        for number in self._scored:  # not before their outcomes are kept
-            self._release(number)
-        self._scored.clear()
+        if self._ledger.is_flushed:
+            for number in self._scored:
+                self._release(number)
+            self._scored.clear()
         for worker in self._leases.take_spare():
             self._engine.spare(worker)
         why = self._tally.verdict(self._settings, self._planned)

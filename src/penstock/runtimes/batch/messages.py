@@ -155,7 +155,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dict, for ``Outcome(**raw)``."""
-        return dataclasses.asdict(self)
+        return dict(vars(self))  # all plain, and there is one for every mini-batch
 
 
 def piece_to_json(piece: Piece) -> list[Any]:

@@ -5,6 +5,7 @@ shall hold a certain number of rows. Python 3.8; pyarrow inside the functions.
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import Any, Iterator, Sequence
 
 from penstock.bundle.batch import ReadOptions
@@ -116,6 +117,25 @@ def _decoded(file: Any, path: str, groups: list[int], names: list[str], rows: in
         ) from error
 
 
+_footers: dict[tuple[str, int, int], Any] = {}
+"""The footer of the file that was opened last: many mini-batches may be parts of one file, and a footer with
+thousands of row groups takes longer to read than one of them."""
+
+
+def _key(path: str) -> tuple[str, int, int]:
+    status = os.stat(path)
+    return path, status.st_size, status.st_mtime_ns
+
+
+def _known(path: str) -> Any:
+    return _footers.get(_key(path))
+
+
+def _remember(path: str, metadata: Any) -> None:
+    _footers.clear()
+    _footers[_key(path)] = metadata
+
+
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[Any]:
     """The file at `path`, its footer read."""
@@ -123,7 +143,8 @@ def _opened(path: str) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)
+        file = pq.ParquetFile(path, metadata=_known(path), memory_map=True, pre_buffer=False)
+        _remember(path, file.metadata)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, (FileNotFoundError, PermissionError)):
             raise DataError(f"cannot be read: {error.strerror or error}", file=path) from error
