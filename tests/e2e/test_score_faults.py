@@ -102,7 +102,7 @@ def test_any_number_of_kills_leaves_the_same_bytes(jobs: batch_jobs.Jobs, tmp_pa
             if kills - before < KILLS_OF_A_JOB:
                 kills += _kill_something(process, chance)
             else:
-                process.wait()
+                jobs.finish(process)
             if process.poll() is not None:
                 jobs.finish(process)
                 if not output.exists():
@@ -312,7 +312,7 @@ def test_a_worker_that_outlives_its_driver_harms_no_resumed_job(
     code = tmp_path / "code"
     process = jobs.start(
         "--script", "code/score.py", "-i", "texts", "--mini-batch-size", "1", "--workers", "1",
-        "--output", "out.jsonl", "--job", "twice",
+        "--output", "out.jsonl", "--job", "twice", "--max-retries", "100",
     )  # fmt: skip
     [worker] = batch_jobs.wait_for_workers(process.pid)
     until((code / "first-mark").exists, "the first call")

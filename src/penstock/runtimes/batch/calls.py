@@ -25,6 +25,10 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 """Pauses between repeats double from the first to the longest."""
 
 
+class EngineGoneError(Exception):
+    """Nobody hears any more how calls go; none is to be repeated for it."""
+
+
 class EnoughError(Exception):
     """More items have failed than may: the job ends, and nobody needs the rest of this mini-batch."""
 
@@ -95,7 +99,7 @@ class Calls:
                 pause = min(pause * 2, LONGEST_PAUSE_S)
             try:
                 scored = self._call(data, start)
-            except (OutputError, JobError, MemoryError):
+            except (OutputError, JobError, MemoryError, EngineGoneError):
                 raise
             except BaseException as error:  # noqa: BLE001 - user code raises anything, SystemExit too
                 failure = error

@@ -22,7 +22,7 @@ from typing import Any, Iterator, Mapping, Sequence
 from penstock.errors import JobError, OutputError, PenstockError
 from penstock.kit import context, frames
 from penstock.runtimes.batch import calls, messages, results, rows
-from penstock.runtimes.batch.calls import Calls, EnoughError
+from penstock.runtimes.batch.calls import Calls, EngineGoneError, EnoughError
 from penstock.runtimes.batch.dead_letters import DeadLetters
 from penstock.runtimes.batch.encoders import registry as encoders
 from penstock.runtimes.batch.messages import Job, Order, Outcome
@@ -89,7 +89,10 @@ class Worker:
                 # A script has forked and let the child return from `run`: one of the two may go on.
                 sys.stdout.flush()
                 os._exit(0)
-            link.send(frames.frame(messages.AT, json.dumps([number, phase, start, stop]).encode()))
+            try:
+                link.send(frames.frame(messages.AT, json.dumps([number, phase, start, stop]).encode()))
+            except OSError as error:
+                raise EngineGoneError from error
 
         staging = self._job.staging
         name = f"{number:08d}-{order.attempt}-{self._mark}"

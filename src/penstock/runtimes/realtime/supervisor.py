@@ -195,6 +195,9 @@ class Supervisor:
             variables = launching.worker_variables(
                 launch.manifest, dict(os.environ), path_prefix=launch.path_prefix
             )
+            if launch.reload:
+                # Python tells a compiled file's age in seconds: what is saved twice in one would not be read.
+                variables["PYTHONDONTWRITEBYTECODE"] = "1"
             child = Child(argv, variables=variables)
         except OSError as error:
             now = time.monotonic()

@@ -32,7 +32,8 @@ def untouched() -> Iterator[None]:
         logging.getLogger("azmlinfsrv").setLevel(level)
         for name in set(sys.modules) - modules:
             file = getattr(sys.modules[name], "__file__", None) or ""
-            if file.startswith(("/tmp", str(directory / "tests" / "data"))) or name == "main":
+            ours = file.startswith(("/tmp", str(directory / "tests" / "data")))
+            if (ours and not file.startswith(sys.prefix)) or name == "main":
                 del sys.modules[name]
 
 
