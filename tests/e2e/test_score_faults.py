@@ -95,7 +95,8 @@ def test_any_number_of_kills_leaves_the_same_bytes(jobs: batch_jobs.Jobs, tmp_pa
     while kills < KILLS:
         job += 1
         output = tmp_path / f"{job}.jsonl"
-        process = jobs.start(*arguments, "--output", output, "--job", f"j{job}", "--workers", "3")
+        whole = (*arguments, "--output", output, "--job", f"j{job}", "--workers", "3")
+        process = jobs.start(*whole)
         before = kills
         while not output.exists():
             # A slow machine needs longer to begin than we leave it: nobody is killed for ever.
@@ -106,7 +107,9 @@ def test_any_number_of_kills_leaves_the_same_bytes(jobs: batch_jobs.Jobs, tmp_pa
             if process.poll() is not None:
                 jobs.finish(process)
                 if not output.exists():
-                    process = jobs.start("--resume", f"j{job}")
+                    # Killed before it was a job, it is begun again.
+                    is_begun = (jobs.root / f"j{job}" / "launch.json").exists()
+                    process = jobs.start("--resume", f"j{job}") if is_begun else jobs.start(*whole)
         done = jobs.finish(process)
         if done.code:
             jobs.run("--resume", f"j{job}")
