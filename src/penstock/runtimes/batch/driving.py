@@ -257,7 +257,13 @@ class Driver:
         for outcome in self._ledger.outcomes():
             if outcome.path:
                 path = f"{self._staging}/{outcome.path}"
-                yield Part(number=outcome.number, path=path, rows=outcome.rows, size=outcome.size)
+                yield Part(
+                    number=outcome.number,
+                    path=path,
+                    rows=outcome.rows,
+                    size=outcome.size,
+                    schema=outcome.schema,
+                )
 
     def _finish(self, published: Published) -> None:
         summary = closing.summary(

@@ -129,11 +129,13 @@ class Outcome:
     `dead_letters` the staged file of failed rows, or empty. `items` went in, `failed` of them failed (rows, or
     files for ``files``), `successes` were returned, `rows` are in the result. `error` and `traceback` are of
     the first failure. Seconds: `reading`, `scoring` and `writing` of wall time, `cpu` of all; `peak_bytes` is
-    the worker's largest resident size so far."""
+    the worker's largest resident size so far. `schema` is the same for results of the same columns and types; empty
+    where nobody knows."""
 
     number: int
     attempt: int
     path: str = ""
+    schema: str = ""
     size: int = 0
     crc: int = 0
     rows: int = 0

@@ -246,7 +246,7 @@ class Written:
             self.seconds += time.perf_counter() - began
 
     def facts(self) -> dict[str, Any]:
-        """Path, size, checksum and rows, for the outcome; no path where nothing was written."""
+        """Path, size, checksum, rows and schema, for the outcome; no path where nothing was written."""
         if self._encoder is None:
             return {}
         crc = size = 0
@@ -257,7 +257,13 @@ class Written:
                     break
                 crc = zlib.crc32(chunk, crc)
                 size += len(chunk)
-        return {"path": os.path.basename(self._path), "size": size, "crc": crc, "rows": self._rows}
+        return {
+            "path": os.path.basename(self._path),
+            "size": size,
+            "crc": crc,
+            "rows": self._rows,
+            "schema": getattr(self._encoder, "schema_digest", ""),
+        }
 
     def discard(self) -> None:
         """Remove what was written."""

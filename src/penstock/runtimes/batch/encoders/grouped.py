@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import Any, Callable, Iterator
 
@@ -46,6 +47,11 @@ class GroupedEncoder:
                 open(self._path, "wb").close()
             else:
                 self._opened().close()
+
+    @property
+    def schema_digest(self) -> str:
+        """The same for files of the same schema, which need not be opened to know it; empty: there is none."""
+        return "" if self._schema is None else hashlib.sha256(self._schema.serialize()).hexdigest()[:16]
 
     def _opened(self) -> Any:
         if self._writer is None:

@@ -197,7 +197,7 @@ class DatasetSink:
 
     def _place_parts(self, parts: Callable[[], Iterable[Part]], target: Path, prefix: str) -> list[Listed]:
         chosen = staged.with_rows(staged.whole(parts()))
-        common = schemas.common(part.path for part in chosen)
+        common = schemas.common(chosen)
         listed = []
         for part, name in zip(chosen, part_names(chosen, prefix), strict=True):
             path = target / name

@@ -113,7 +113,7 @@ class DeltaSink:
         import deltalake
         from deltalake.transaction import Transaction
 
-        schema = delta_schema(schemas.common(part.path for part in parts).schema)
+        schema = delta_schema(schemas.common(parts).schema)
         mode = self._output.mode
         if table is not None and mode != "replace":
             _check_names(

@@ -14,12 +14,14 @@ from typing import Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One committed mini-batch: its number in the plan, its staged file, its rows and bytes."""
+    """One committed mini-batch: its number in the plan, its staged file, its rows and bytes; `schema` is the same
+    for files of the same schema, or empty."""
 
     number: int
     path: str
     rows: int
     size: int
+    schema: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,7 +113,7 @@ def parquet_file(parts: Sequence[Part], target: Path, before: Path | None) -> No
     """Parquet files as one, row group by row group; types are unified as in a dataset. Nothing comes before."""
     assert before is None
     chosen = staged.with_rows(list(parts))
-    common = schemas.common(part.path for part in chosen)
+    common = schemas.common(chosen)
     schema = common.schema
     if schema is None:
         schema = _nothing()  # no result at all, so no columns are known

@@ -83,7 +83,7 @@ class RemoteDatasetSink:
 
     def _upload(self, parts: list[Part], prefix: str) -> list[Listed]:
         self.staging()
-        common = schemas.common(part.path for part in parts)
+        common = schemas.common(parts)
         names = dataset.part_names(parts, prefix)
         there = {entry.key: entry.size for entry in self._objects.list()}
 

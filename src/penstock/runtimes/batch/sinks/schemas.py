@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from penstock.runtimes.batch.encoders import parquet, tables
+from penstock.runtimes.batch.sinks.interface import Part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,16 +27,23 @@ class Common:
     deviating: frozenset[str]
 
 
-def common(paths: Iterable[str]) -> Common:
-    """The schema for the Parquet files at `paths`. Raises OutputError where there is none."""
+def common(parts: Iterable[Part]) -> Common:
+    """The schema for `parts`, which are Parquet files. Raises OutputError where there is none."""
     known: list[Any] = []
+    told: dict[str, Any] = {}
     of_path: dict[str, Any] = {}
-    for path in paths:
+    for part in parts:
+        path = part.path
+        if part.schema in told:
+            of_path[path] = told[part.schema]
+            continue
         schema = pq.read_schema(path)
         same = next((one for one in known if one.equals(schema, check_metadata=True)), None)
         if same is None:
             known.append(schema)
         of_path[path] = same or schema
+        if part.schema:
+            told[part.schema] = of_path[path]
     if not known:
         return Common(schema=None, deviating=frozenset())
     wide = tables.unified(known, what="mini-batches")
