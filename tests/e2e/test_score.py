@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +15,6 @@ import pytest
 from support import batch_jobs
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[batch_jobs.Jobs]:
-    made = batch_jobs.Jobs(tmp_path)
-    yield made
-    made.close()
 
 
 def expected(rows: int) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -18,19 +17,6 @@ from support.postgres import Database
 from support.waiting import until
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[batch_jobs.Jobs]:
-    made = batch_jobs.Jobs(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def echo(tmp_path: Path) -> tuple[str, ...]:
-    """The arguments of a job that runs `job_places.ECHO` on rows."""
-    return job_places.echo(tmp_path)
 
 
 def customers(postgres: Database, rows: int) -> None:

@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +38,6 @@ def run(paths):
     time.sleep(0.01)
     return [open(path).read().upper() for path in paths]
 """
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[batch_jobs.Jobs]:
-    made = batch_jobs.Jobs(tmp_path)
-    yield made
-    made.close()
 
 
 def texts(folder: Path, count: int) -> None:

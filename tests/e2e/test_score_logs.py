@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,13 +44,6 @@ def run(paths):
 def shutdown():
     print("farewell")
 """
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[batch_jobs.Jobs]:
-    made = batch_jobs.Jobs(tmp_path)
-    yield made
-    made.close()
 
 
 def start(tmp_path: Path) -> list[object]:

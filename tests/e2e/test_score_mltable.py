@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +18,6 @@ pytestmark = pytest.mark.slow
 
 ECHO = "def init():\n    pass\n\n\ndef run(frame):\n    return frame\n"
 SIZES = "def init():\n    pass\n\n\ndef run(frame):\n    return [len(frame)] * len(frame)\n"
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[batch_jobs.Jobs]:
-    made = batch_jobs.Jobs(tmp_path)
-    yield made
-    made.close()
 
 
 def mltable(folder: Path, text: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +18,6 @@ from support.http_files import Site
 from support.postgres import PASSWORD, QUOTED_PASSWORD, Database
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[batch_jobs.Jobs]:
-    made = batch_jobs.Jobs(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def echo(tmp_path: Path) -> tuple[str, ...]:
-    """The arguments of a job that runs `job_places.ECHO` on rows."""
-    return job_places.echo(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["big.csv", "big.csv.gz", "big.parquet"])

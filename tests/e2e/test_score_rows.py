@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -18,13 +17,6 @@ pytestmark = pytest.mark.slow
 SIZES = "def init():\n    pass\n\n\ndef run(frame):\n    return [len(frame)] * len(frame)\n"
 ECHO = "def init():\n    pass\n\n\ndef run(frame):\n    return frame[['id']].rename(columns={'id': 'seen'})\n"
 SCRIPT = ("--script", "code/score.py", "--pass", "dataframe", "--workers", "1")
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[batch_jobs.Jobs]:
-    made = batch_jobs.Jobs(tmp_path)
-    yield made
-    made.close()
 
 
 def calls(path: Path) -> list[int]:

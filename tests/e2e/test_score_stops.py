@@ -39,13 +39,6 @@ def run(paths):
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[batch_jobs.Jobs]:
-    made = batch_jobs.Jobs(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def temporary() -> Iterator[Path]:
     """A folder for temporary files whose path is short enough for sockets."""
     with tempfile.TemporaryDirectory() as folder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -16,19 +15,6 @@ from support import batch_jobs, job_places, object_store
 from support.postgres import Database
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[batch_jobs.Jobs]:
-    made = batch_jobs.Jobs(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def echo(tmp_path: Path) -> tuple[str, ...]:
-    """The arguments of a job that runs `job_places.ECHO` on rows."""
-    return job_places.echo(tmp_path)
 
 
 def test_from_s3_to_s3(

@@ -73,15 +73,9 @@ class Ledger:
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """What is written inside is kept whole or not at all."""
-        with self._timed():
-            self._base.execute("BEGIN")
-        try:
+        with self.gathered():
             yield
-        except BaseException:
-            self._base.execute("ROLLBACK")
-            raise
-        with self._timed():
-            self._base.execute("COMMIT")
+        self.flush()
 
     @contextlib.contextmanager
     def gathered(self) -> Iterator[None]:

@@ -122,20 +122,6 @@ _footers: dict[tuple[str, int, int], Any] = {}
 thousands of row groups takes longer to read than one of them."""
 
 
-def _key(path: str) -> tuple[str, int, int]:
-    status = os.stat(path)
-    return path, status.st_size, status.st_mtime_ns
-
-
-def _known(path: str) -> Any:
-    return _footers.get(_key(path))
-
-
-def _remember(path: str, metadata: Any) -> None:
-    _footers.clear()
-    _footers[_key(path)] = metadata
-
-
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[Any]:
     """The file at `path`, its footer read."""
@@ -143,8 +129,11 @@ def _opened(path: str) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path, metadata=_known(path), memory_map=True, pre_buffer=False)
-        _remember(path, file.metadata)
+        status = os.stat(path)  # before the file is opened: what is written meanwhile has another state
+        key = path, status.st_size, status.st_mtime_ns
+        file = pq.ParquetFile(path, metadata=_footers.get(key), memory_map=True, pre_buffer=False)
+        _footers.clear()
+        _footers[key] = file.metadata
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, (FileNotFoundError, PermissionError)):
             raise DataError(f"cannot be read: {error.strerror or error}", file=path) from error

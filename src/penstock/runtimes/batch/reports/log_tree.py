@@ -47,7 +47,8 @@ user/entry_script_log/<node>/process<n>.log.txt
     What the script printed, and what it logged (logging, EntryScript().logger).
 perf/<node>/node_resource_usage.csv, processes_resource_usage.csv, node_disk_usage.csv
 perf/<node>/os/%Y%m%d%H/processes_%M
-    What the driver's machine was busy with, at the start, every {perf_log.INTERVAL_S:g} s and at the end.
+    What the driver's machine was busy with, at the start, at the end, and every {perf_log.INTERVAL_S:g} s, or as
+    often as the job says.
 
 <node> is the machine's IP address, or on a Ray cluster agent-<n>. process<n> is the job's nth worker there; one
 that takes the place of a lost worker has a number of its own. process0 is the process that loads the model, from
