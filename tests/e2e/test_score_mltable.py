@@ -151,3 +151,121 @@ def test_a_step_that_asks_for_ten_kilobytes(jobs: batch_jobs.Jobs, tmp_path: Pat
     each = size / 2100
     assert max(calls) * each < 16_000  # the last of a file rather than a crumb
     assert 9_000 < np.median(calls) * each < 12_000
+
+
+MANY_MODELS = """
+import os, pickle, sys
+import pandas as pd
+
+def init():
+    global folder
+    folder = sys.argv[sys.argv.index("--models") + 1]
+
+def run(input_data, mini_batch_context):
+    keys = mini_batch_context.partition_key_value
+    assert isinstance(input_data, pd.DataFrame)
+    place = os.path.join(folder, *keys.values())
+    os.makedirs(place, exist_ok=True)
+    with open(os.path.join(place, "model.pkl"), "wb") as file:
+        pickle.dump(input_data["Quantity"].mean(), file)
+    found = pd.DataFrame({key: [value] for key, value in keys.items()})
+    found["rows"] = len(input_data)
+    found["columns"] = "+".join(input_data.columns)
+    found["call"] = mini_batch_context.minibatch_index
+    return found
+"""
+MANY_MODELS_STEPS = """
+type: pipeline
+jobs:
+  partition:
+    type: command
+    command: python partition.py
+    environment: azureml:any:1
+    outputs: {tables: {type: mltable}}
+  train:
+    type: parallel
+    inputs:
+      sales: {path: "${{parent.jobs.partition.outputs.tables}}", type: mltable, mode: direct}
+    outputs:
+      models: {type: uri_folder, mode: rw_mount}
+      scores: {type: uri_file}
+    partition_keys: %s
+    mini_batch_size: 1kb
+    mini_batch_error_threshold: 5
+    input_data: ${{inputs.sales}}
+    task:
+      type: run_function
+      code: code
+      entry_script: score.py
+      program_arguments: --models ${{outputs.models}}
+      append_row_to: ${{outputs.scores}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("[Store, Brand]", [f"{store} {brand} 60" for store in (1000, 1001) for brand in ("dole", "sun")]),
+        ("[Brand]", ["dole 120", "sun 120"]),
+    ],
+)
+def test_a_model_for_each_partition(
+    jobs: batch_jobs.Jobs, tmp_path: Path, keys: str, expected: list[str]
+) -> None:
+    """All files of a key are one mini-batch: wherever they lie, and whatever size was said besides."""
+    table = mltable(
+        tmp_path,
+        "paths:\n  - pattern: ./**/*.csv\ntransformations:\n"
+        "  - read_delimited: {delimiter: ',', encoding: ascii, include_path_column: true}\n"
+        "  - extract_columns_from_partition_format:\n"
+        "      partition_format: '{Store}/{Brand}/{file_name}.{extension}'\n"
+        "  - drop_columns: [Path, file_name, extension]\n",
+    )
+    for store in (1000, 1001):
+        for brand in ("sun", "dole"):
+            (table / f"{store}" / brand).mkdir(parents=True)
+            for part in (1, 2):
+                sold = pd.DataFrame({"Week": range(30), "Quantity": np.arange(30) * part})
+                sold.to_csv(table / f"{store}" / brand / f"{part}.csv", index=False)
+    batch_jobs.script(tmp_path, MANY_MODELS)
+    (tmp_path / "pipeline.yml").write_text(MANY_MODELS_STEPS % keys)
+    results = []
+    for workers in (1, 3):
+        given = ("pipeline.yml", "--step", "train", "--input", "sales=table", "--output", f"out{workers}")
+        jobs.run(*given, "--workers", workers)
+        results.append((tmp_path / f"out{workers}" / "scores").read_text())
+    assert results[0] == results[1]
+    lines = [line.split() for line in results[0].splitlines()]
+    assert [" ".join(line[:-2]) for line in lines] == expected
+    assert {line[-2] for line in lines} == {"Store+Brand+Week+Quantity"}
+    assert [line[-1] for line in lines] == [str(number) for number in range(len(expected))]
+    models = sorted(path.relative_to(tmp_path / "out1" / "models") for path in tmp_path.glob("out1/**/*.pkl"))
+    assert [" ".join(path.parent.parts) for path in models] == [line.rpartition(" ")[0] for line in expected]
+
+
+def test_files_of_a_partition_are_handed_over_together(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
+    for day in (1, 2):
+        for region in ("a", "b"):
+            folder = tmp_path / "in" / f"day={day}" / f"region={region}"
+            folder.mkdir(parents=True)
+            for name in ("x.txt", "y.txt"):
+                (folder / name).write_text("")
+    batch_jobs.script(
+        tmp_path,
+        "def init():\n    pass\n\n\n"
+        "def run(files, mini_batch_context):\n"
+        "    key = str(mini_batch_context.partition_key_value)\n"
+        "    return [key + ' ' + '/'.join(file.split('/')[-3:]) for file in files]\n",
+    )
+    given = ("--script", "code/score.py", "-i", "in", "--output", "out.csv", "--workers", "2")
+    jobs.run(*given, "--partition-key", "region")
+    found = pd.read_csv(tmp_path / "out.csv").iloc[:, -1].tolist()
+    assert found == [
+        f"{{'region': '{region}'}} day={day}/region={region}/{name}"
+        for region in ("a", "b")
+        for day in (1, 2)
+        for name in ("x.txt", "y.txt")
+    ]
+    failed = jobs.run(*given[:-3], "z.csv", "--partition-key", "regoin", report="text", code=5)
+    assert "partition key regoin" in failed.err
+    assert "did you mean region?" in failed.err

@@ -218,7 +218,33 @@ def _settings(
     said: dict[str, Any] = {**filed.batch, **asked.settings}
     said["model_alone"] = not model_directory
     said["takes"] = _takes(asked, inputs, said, is_script=is_script)
+    if said.get("partition_keys"):
+        _check_partitioned(said, asked, inputs, is_script=is_script)
+        said.update(mini_batch_size=0, mini_batch_unit="files")  # the keys win, as on Azure ML
     return batch.BatchSettings(**said)
+
+
+def _check_partitioned(said: Mapping[str, Any], asked: Asked, inputs: Inputs, *, is_script: bool) -> None:
+    """Whatever would tear a partition apart is refused."""
+    if not is_script:
+        raise errors.UsageError(
+            "partition keys say which rows one call of a script gets, and there is no script",
+            hint="--script score.py, or leave them out",
+        )
+    if said.get("on_error") == "bisect":
+        raise errors.UsageError(
+            "--on-error bisect halves what fails, and a partition is scored as a whole", hint="leave it out"
+        )
+    if asked.launch.get("incremental"):
+        raise errors.UsageError(
+            "--incremental takes the new files of a partition, and a partition is scored as a whole",
+            hint="leave it out",
+        )
+    if inputs.format == "sql":
+        raise errors.UsageError(
+            "partition keys are taken from the paths of files, and the input is a database",
+            hint="export it to folders called key=value",
+        )
 
 
 def _takes(asked: Asked, inputs: Inputs, said: Mapping[str, Any], *, is_script: bool) -> str:

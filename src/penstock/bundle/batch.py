@@ -132,6 +132,9 @@ class BatchSettings:
     """In `mini_batch_unit`; 0: mini-batches of about 32 MB, cut where the format allows."""
     mini_batch_unit: str = "bytes"
     """``files``, ``rows`` or ``bytes``: for a script what one call of ``run`` gets."""
+    partition_keys: tuple[str, ...] = ()
+    """Columns that the files' paths hold. All files in which they have the same values are one mini-batch and one
+    call, whatever its size."""
     takes: str = "arrow"
     """What the scorer gets: ``arrow`` (a model of ours), ``frame`` (a script, a pandas DataFrame), ``files`` (a
     script, a list of local paths)."""

@@ -163,6 +163,7 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
             "workers": given["workers"],
             "mini_batch_size": size,
             "mini_batch_unit": unit,
+            "partition_keys": given["partition_keys"] or None,
             "method": given["method"],
             "input_columns": _names(given["input_columns"]),
             "max_retries": given["max_retries"],

@@ -146,6 +146,14 @@ OPTIONS = (
     ),
     option(
         WORK,
+        "--partition-key",
+        "partition_keys",
+        multiple=True,
+        metavar="COLUMN",
+        help="One run() for all files whose paths agree in it (store=7/...); may be given several times.",
+    ),
+    option(
+        WORK,
         "--memory-limit",
         type=quantities.Size(),
         metavar="SIZE",

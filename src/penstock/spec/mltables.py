@@ -46,7 +46,8 @@ _ARROW_TYPES = {"int": "int64", "float": "double", "string": "string", "boolean"
 
 def read(location: str) -> Inputs:
     """The MLTable in the folder `location`, or the file itself; its paths are relative to it. `Inputs.format` is
-    ``files`` where it only lists files, to be handed to a script by path. Raises SpecError."""
+    ``files`` where it only lists files, to be handed to a script by path; all that may be said of those is what
+    their paths hold. Raises SpecError."""
     document = _plain(documents.read_yaml(str(_file_of(location))))
     spec = validation.validated(document, MLTable)
     if spec.query_source is not None:
@@ -61,7 +62,7 @@ def read(location: str) -> Inputs:
     reader = _reader(document, steps)
     options, rows = _reading(document, steps, reader)
     format_ = "files" if reader is None else _READERS[_name(steps[reader])]
-    if reader is None and rows:
+    if reader is None and any("extract_columns_from_partition_format" not in step for step in rows):
         raise document.error(
             "nothing says how the files are read",
             "transformations",

@@ -174,12 +174,6 @@ def _draft(
             "is missing", "task", hint="a parallel step has task: {code, entry_script, environment}"
         )
     task = owner.spec.task
-    if _said(layers, "partition_keys"):
-        raise _at(layers, "partition_keys").error(
-            "is not supported: a mini-batch would have to hold all rows of a key",
-            "partition_keys",
-            hint="write one file for each key, and mini_batch_size: 1 in place of it",
-        )
     taken = _arguments(owner.document, task, bindings)
     data = _input_data(layers, bindings)
     environment, more = _environment(owner.document, task, given=environment_given)
@@ -305,6 +299,7 @@ def _batch(layers: list[_Layer], data: Bound | None) -> dict[str, Any]:
         "workers": instances * concurrency if concurrency else 0,
         "mini_batch_size": size,
         "mini_batch_unit": unit or ("bytes" if table else "files"),
+        "partition_keys": tuple(_said(layers, "partition_keys") or ()),
         "takes": "frame" if table else "files",
         "max_retries": retries.get("max_retries", MAX_RETRIES),
         "timeout_s": retries.get("timeout", TIMEOUT_S),

@@ -169,3 +169,16 @@ def test_what_is_refused() -> None:
     lineage = {"lineage": True}
     assert "--with-lineage" in refused("night.yml", "in", writing=lineage).message
     assert launch("night.yml", "in", output="x.csv", writing=lineage).output.lineage
+
+
+def test_a_partition_is_scored_as_a_whole() -> None:
+    keys = {"partition_keys": ("day",)}
+    made = launch("", "in", script="src/score.py", settings={**keys, "mini_batch_size": 9}).settings
+    assert (made.partition_keys, made.mini_batch_size, made.mini_batch_unit) == (("day",), 0, "files")
+    assert "no script" in refused("model.pkl", "in", settings=keys).message
+    bisect = {**keys, "on_error": "bisect"}
+    assert "--on-error" in refused("", "in", script="src/score.py", settings=bisect).message
+    incremental = {"incremental": True}
+    said = refused("", "in", script="src/score.py", settings=keys, launch=incremental)
+    assert "--incremental" in said.message
+    assert "database" in refused("", "sqlite:///x.db", script="src/score.py", settings=keys).message

@@ -184,6 +184,8 @@ def test_readers(read, step, format_):
 def test_without_a_reader_it_lists_files(read, folder):
     assert read("paths: [{pattern: '*.png'}]\n").format == "files"
     assert mltables.lists_files(str(folder))
+    in_path = "{extract_columns_from_partition_format: '/{day}/'}"
+    assert read(f"paths: [{{pattern: '*.png'}}]\ntransformations: [{in_path}]\n").format == "files"
     read(DELIMITED)
     assert not mltables.lists_files(str(folder))
 

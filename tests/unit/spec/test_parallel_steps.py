@@ -33,6 +33,7 @@ DEFAULTS = {
     "workers": 0,
     "mini_batch_size": 1,
     "mini_batch_unit": "files",
+    "partition_keys": (),
     "takes": "files",
     "max_retries": 2,
     "timeout_s": 60.0,
@@ -270,7 +271,7 @@ def test_a_path_with_a_space_stays_one_argument(read, folder):
         (STEP + "  program_arguments: --error_threshold\n", "task.program_arguments", "has no value"),
         (STEP + "  append_row_to: out.csv\n", "task.append_row_to", "one of the step's outputs"),
         (STEP.replace("${{inputs.data}}", "${{inputs.dat}}"), "input_data", "there is ${{inputs.data}}"),
-        (STEP + "partition_keys: [a]\n", "partition_keys", "all rows of a key"),
+        (STEP + "partition_keys: a\n", "partition_keys", "list"),
         (STEP + "mini_batch_size: 10 rows\n", "mini_batch_size", "a number of files, or a size"),
         (STEP + "mini_batch_size: 0\n", "mini_batch_size", "a number of files, or a size"),
         (
@@ -380,3 +381,7 @@ def test_a_header_is_the_files_and_not_the_scripts(word, header):
     taken = parallel_arguments.take(["--x", "1", "--append_row_dataframe_header", word])
     assert taken.rest == ("--x", "1")
     assert taken.output == {"header": header}
+
+
+def test_partition_keys(read):
+    assert read(STEP + "partition_keys: [Store, Brand]\n").batch["partition_keys"] == ("Store", "Brand")

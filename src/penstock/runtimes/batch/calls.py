@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import bisect
 import time
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Mapping
 
 from penstock.bundle.batch import BatchSettings
 from penstock.errors import DataError, InputError, JobError, OutputError, PenstockError
@@ -36,7 +36,8 @@ class EnoughError(Exception):
 class Calls:
     """The calls of one mini-batch; counts what came of them.
 
-    `begin` is told the rows of each call before it is made, `end` afterwards, however it ended.
+    `begin` is told the rows of each call before it is made, `end` afterwards, however it ended. `partition` is what
+    the mini-batch's partition keys are, for scripts that ask.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Calls:
         letters: DeadLetters,
         begin: Callable[[int, int], None],
         end: Callable[[int, int], None],
+        partition: Mapping[str, Any],
     ) -> None:
         self._scorer = scorer
         self._settings = settings
@@ -56,6 +58,7 @@ class Calls:
         self._dead = sorted(order.dead)
         self._allowed = order.failures_allowed
         self._number = order.number
+        self._partition = partition
         self._is_script = settings.takes != "arrow"
         # Only scripts that take a context want to know which call this is.
         self._announce = getattr(scorer, "begin", None)
@@ -119,7 +122,7 @@ class Calls:
     def _call(self, data: Any, start: int) -> Scored:
         self._begin(start, start + len(data))
         if self._announce is not None:
-            self._announce(self._number, start)
+            self._announce(self._number, start, self._partition)
         began = time.perf_counter()
         try:
             return self._scorer.score(data)

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from penstock.errors import JobError
 from penstock.runtimes.batch import messages
 from penstock.runtimes.batch.messages import Outcome
-from penstock.runtimes.batch.plan import MiniBatch
+from penstock.runtimes.batch.plan import MiniBatch, Piece
 
 FILE, LOCK = "ledger.sqlite", "lock"
 
@@ -35,6 +36,13 @@ CREATE TABLE attempts (
 CREATE TABLE outcomes (number INTEGER PRIMARY KEY, failed INTEGER NOT NULL, outcome TEXT NOT NULL);
 CREATE INDEX failed_outcomes ON outcomes (number) WHERE failed > 0;
 """
+
+_PLAN = """
+INSERT INTO mini_batches VALUES (?, ?, ?) ON CONFLICT (number) DO UPDATE SET
+    size = size + excluded.size,
+    pieces = substr(pieces, 1, length(pieces) - 1) || ',' || substr(excluded.pieces, 2)
+"""
+"""A further part of a mini-batch is put behind those that are there: two JSON arrays become one."""
 
 PLAN_ROWS = 1000
 """Mini-batches that are written to the plan at a time."""
@@ -119,17 +127,16 @@ class Ledger:
     # The plan
 
     def write_plan(self, batches: Iterable[MiniBatch]) -> None:
-        """Keep the whole plan, read lazily; a plan that was begun before counts for nothing."""
+        """Keep the whole plan, read lazily: mini-batches of the same number are parts of one, in order. A plan that
+        was begun before counts for nothing."""
         with self.together():
             self._base.execute("DELETE FROM mini_batches")
-            waiting: list[tuple[int, int, str]] = []
-            for batch in batches:
-                pieces = json.dumps([messages.piece_to_json(piece) for piece in batch.pieces])
-                waiting.append((batch.number, batch.size, pieces))
-                if len(waiting) >= PLAN_ROWS:
-                    self._base.executemany("INSERT INTO mini_batches VALUES (?, ?, ?)", waiting)
-                    waiting = []
-            self._base.executemany("INSERT INTO mini_batches VALUES (?, ?, ?)", waiting)
+            remaining = iter(batches)
+            while some := list(itertools.islice(remaining, PLAN_ROWS)):
+                joined: dict[int, list[Piece]] = {}
+                for batch in some:
+                    joined.setdefault(batch.number, []).extend(batch.pieces)
+                self._base.executemany(_PLAN, (_planned(number, pieces) for number, pieces in joined.items()))
 
     def planned(self) -> tuple[int, int]:
         """How many mini-batches the plan has, and their bytes of input."""
@@ -232,6 +239,12 @@ class Ledger:
             yield
         finally:
             self.seconds += time.perf_counter() - began
+
+
+def _planned(number: int, pieces: Sequence[Piece]) -> tuple[int, int, str]:
+    """A row of the plan."""
+    size = sum(piece.cut.size for piece in pieces)
+    return number, size, json.dumps([messages.piece_to_json(piece) for piece in pieces])
 
 
 def exists(folder: str) -> bool:

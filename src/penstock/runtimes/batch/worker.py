@@ -21,7 +21,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from penstock.errors import JobError, OutputError, PenstockError
 from penstock.kit import context, frames
-from penstock.runtimes.batch import calls, messages, results, rows
+from penstock.runtimes.batch import calls, messages, partitions, results, rows
 from penstock.runtimes.batch.calls import Calls, EngineGoneError, EnoughError
 from penstock.runtimes.batch.dead_letters import DeadLetters
 from penstock.runtimes.batch.encoders import registry as encoders
@@ -105,6 +105,9 @@ class Worker:
             letters,
             lambda start, stop: tell(messages.CALLING, start, stop),
             lambda start, stop: tell(messages.WRITING, start, stop),
+            partitions.values_of(
+                order.pieces[0].file, self._job.settings.partition_keys, self._job.transformations
+            ),
         )
         path = os.path.join(staging, f"{name}.part")
         written = Written(path, self._job.encoding)

@@ -57,6 +57,7 @@ def open_batch_script(manifest: Manifest, settings: BatchSettings, schema: Any =
         script,
         takes=settings.takes,
         names=None if schema is None else list(schema.names),
+        sums_up=_sums_up(settings),
         notes=tuple(clashes),
     )
 
@@ -70,6 +71,12 @@ def _require_pandas() -> None:
             stage="import",
             hint="Add pandas to the environment's conda file or requirements.",
         ) from error
+
+
+def _sums_up(settings: BatchSettings) -> bool:
+    """Whether the script may return what it likes: of a partition it may make one model, or one number. Azure ML
+    still counts what is missing as failed, unless its ``error_threshold`` is -1."""
+    return bool(settings.partition_keys) and not (settings.azure and settings.error_threshold >= 0)
 
 
 def _set_variables(manifest: Manifest, directory: str) -> None:
@@ -96,7 +103,7 @@ def _arguments(path: str, settings: BatchSettings) -> list[str]:
 class ScriptBatchScorer:
     """Scores each mini-batch by one call of the script's ``run``. Constructing it calls nothing of the user's.
 
-    `names` are the input's columns, None where they are not known.
+    `names` are the input's columns, None where they are not known. `sums_up`: what goes in may come out as fewer.
     """
 
     fork_safe = False
@@ -109,10 +116,12 @@ class ScriptBatchScorer:
         *,
         takes: str,
         names: Sequence[str] | None = None,
+        sums_up: bool = False,
         notes: tuple[str, ...] = (),
     ) -> None:
         self._script = script
         self._names = names
+        self._sums_up = sums_up
         self.takes = takes
         self.notes = notes
         self._context = MiniBatchContext(0)
@@ -138,7 +147,8 @@ class ScriptBatchScorer:
             raise errors.ScriptRunError(
                 f"run() failed: {failures.last_line(error)}", detail=failures.user_traceback(error)
             ) from error
-        return batch_results.scored(returned, given, "file" if self.takes == "files" else "row")
+        noun = "file" if self.takes == "files" else "row"
+        return batch_results.scored(returned, given, noun, any_number=self._sums_up)
 
     def close(self) -> None:
         """Call ``shutdown()`` where the script has one, once. What it raises is logged."""

@@ -1,8 +1,8 @@
 """What a script's ``run`` returned for a mini-batch: is it usable, and how many items does it count.
 
-Azure ML's rules: a data frame or a list; each element (row) counts one success; fewer than went in, or
-anything else, fails the mini-batch. Runs in workers: Python 3.8; pandas and NumPy only where a script loaded
-them.
+Azure ML's rules: a data frame or a list; each element (row) counts one success; fewer than went in, unless a
+partition was summed up, or anything else, fails the mini-batch. Runs in workers: Python 3.8; pandas and NumPy
+only where a script loaded them.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ _HINTS = {
 }
 
 
-def scored(returned: Any, given: int, noun: str) -> Scored:
+def scored(returned: Any, given: int, noun: str, *, any_number: bool = False) -> Scored:
     """`returned` as a data frame or a list, and its count.
 
-    `given` is the number of `noun`s (``file``, ``row``) that went in. Raises `ScriptRunError`.
+    `given` is the number of `noun`s (``file``, ``row``) that went in; `any_number` of them may come out. Raises
+    `ScriptRunError`.
     """
     content = _frame_or_list(returned)
-    if len(content) < given:
+    if len(content) < given and not any_number:
         raise errors.ScriptRunError(
             f"run() returned {_count(len(content), 'item')} for {_count(given, noun)}",
             hint=(

@@ -61,6 +61,7 @@ def made(
         letters,
         lambda start, stop: events.append(("begin", start, stop)),
         lambda start, stop: events.append(("end", start, stop)),
+        {},
     )
     return calling, letters
 

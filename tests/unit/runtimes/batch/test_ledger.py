@@ -163,3 +163,22 @@ def test_a_damaged_ledger_is_told_and_let_go_of(tmp_path: Path) -> None:
         with pytest.raises(JobError, match="cannot be used"):
             Ledger(str(tmp_path))
     assert not ledgers.is_held(str(tmp_path))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 4), max_size=60), st.integers(1, 7))
+def test_parts_of_a_mini_batch_are_one(
+    tmp_path_factory: pytest.TempPathFactory, numbers: list[int], at_a_time: int
+) -> None:
+    order = list(dict.fromkeys(numbers))
+    parts = [batch(order.index(number), f"/{at}, [ü].csv") for at, number in enumerate(numbers)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledgers, "PLAN_ROWS", at_a_time)
+        made = Ledger(str(tmp_path_factory.mktemp("ledger")))
+        made.write_plan(parts)
+    assert made.planned() == (len(order), 10 * len(parts))
+    for number in range(len(order)):
+        pieces = tuple(piece for part in parts if part.number == number for piece in part.pieces)
+        assert made.mini_batch(number) == MiniBatch(number, pieces)
+        assert made.size_of(number) == 5 * len(pieces)
+    made.close()

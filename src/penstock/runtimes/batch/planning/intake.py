@@ -13,7 +13,7 @@ from typing import Any
 from penstock.bundle.batch import BatchLaunch, ReadOptions
 from penstock.errors import DataError
 from penstock.kit import urls
-from penstock.runtimes.batch import results, rows, worker
+from penstock.runtimes.batch import partitions, results, rows, worker
 from penstock.runtimes.batch.formats import column_kinds, schemas
 from penstock.runtimes.batch.formats import registry as formats
 from penstock.runtimes.batch.ledger import Ledger
@@ -70,6 +70,7 @@ class Intake:
             counted=self._launch.output.lineage
             or settings.on_error == "bisect"
             or rewriting.needs_row_numbers(asked),
+            partition=lambda file: tuple(partitions.values_of(file, settings.partition_keys, asked).values()),
         )
         ledger.write_plan(batches)
         if not self.files and not self.left_out:
@@ -160,7 +161,7 @@ class Intake:
         if not file.fetch:
             return planner.Near(file.uri, file.uri)
         if file.uri != self._headed:
-            if file.size <= MINI_BATCH_BYTES:
+            if file.size <= MINI_BATCH_BYTES or self._launch.settings.partition_keys:
                 return planner.Near("", "")
             end = self._end_of(file)
             if end:

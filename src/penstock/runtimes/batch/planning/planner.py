@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from penstock.bundle.batch import BatchSettings, ReadOptions
 from penstock.runtimes.batch.formats import registry
@@ -16,6 +17,13 @@ from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Cut, MiniBatch, Piece
 
 MOST_PIECES = 5000
 """Pieces of one mini-batch at most, however small they are: an order must stay a small message."""
+
+
+ANY_SIZE = 2**62
+"""More bytes than anybody has."""
+
+Partition = tuple[Any, ...]
+"""The values of a job's partition keys."""
 
 
 @dataclass(frozen=True)
@@ -34,24 +42,46 @@ def plan(
     *,
     near: Callable[[SourceFile], Near],
     counted: bool,
+    partition: Callable[[SourceFile], Partition],
 ) -> Iterator[MiniBatch]:
-    """The mini-batches of `files`, in order.
+    """The mini-batches of `files`, in order; those of one partition come in parts of the same number.
 
     `read` says how a file is cut, `near` what of it is here; both are asked when the listing has come to the file.
-    `counted`: rows must be numbered within their file (lineage).
+    `counted`: rows must be numbered within their file (lineage). `partition` is asked where there are keys.
     """
-    if settings.takes == "files":
-        yield from _of_files(files, settings)
+    size, most = _limits(settings)
+
+    def pieces_of(file: SourceFile) -> Iterable[Piece]:
+        if settings.takes == "files":
+            return (Piece(file, Cut(0, 0, file.size)),)
+        rows = settings.mini_batch_size if settings.mini_batch_unit == "rows" else int(counted)
+        return _pieces_of(file, read(file), near(file), size=size, rows=rows)
+
+    if settings.partition_keys:
+        yield from _by_partition((partition(file), pieces_of(file)) for file in files)
         return
-    rows = settings.mini_batch_size if settings.mini_batch_unit == "rows" else int(counted)
-    size = MINI_BATCH_BYTES
-    if settings.mini_batch_unit == "bytes" and settings.mini_batch_size:
-        size = settings.mini_batch_size
-    pieces = (
-        piece for file in files for piece in _pieces_of(file, read(file), near(file), size=size, rows=rows)
-    )
-    most = settings.mini_batch_size if settings.mini_batch_unit == "files" and settings.mini_batch_size else 0
+    pieces = (piece for file in files for piece in pieces_of(file))
     yield from gathered(pieces, size=size, most_files=most)
+
+
+def _limits(settings: BatchSettings) -> tuple[int, int]:
+    """The most bytes of a mini-batch, and the most pieces; 0: any number."""
+    said = settings.mini_batch_size
+    in_files = said if settings.mini_batch_unit == "files" else 0
+    if settings.partition_keys:
+        return ANY_SIZE, 0
+    if settings.mini_batch_unit == "bytes" and said:
+        return said, 0
+    if settings.takes == "files":
+        return ANY_SIZE, in_files or 1
+    return MINI_BATCH_BYTES, in_files
+
+
+def _by_partition(found: Iterable[tuple[Partition, Iterable[Piece]]]) -> Iterator[MiniBatch]:
+    """A mini-batch for each partition, in the order in which the listing comes upon them."""
+    numbers: dict[Partition, int] = {}
+    for partition, pieces in found:
+        yield MiniBatch(numbers.setdefault(partition, len(numbers)), tuple(pieces))
 
 
 def gathered(pieces: Iterable[Piece], *, size: int, most_files: int = 0) -> Iterator[MiniBatch]:
@@ -69,15 +99,6 @@ def gathered(pieces: Iterable[Piece], *, size: int, most_files: int = 0) -> Iter
         held += piece.cut.size
     if waiting:
         yield MiniBatch(number, tuple(waiting))
-
-
-def _of_files(files: Iterable[SourceFile], settings: BatchSettings) -> Iterator[MiniBatch]:
-    """Whole files for a script: so many, or so many bytes."""
-    by_bytes = settings.mini_batch_unit == "bytes" and settings.mini_batch_size
-    pieces = (Piece(file, Cut(0, 0, file.size)) for file in files)
-    if by_bytes:
-        return gathered(pieces, size=settings.mini_batch_size)
-    return gathered(pieces, size=2**62, most_files=settings.mini_batch_size or 1)
 
 
 def _pieces_of(file: SourceFile, read: ReadOptions, near: Near, *, size: int, rows: int) -> Iterator[Piece]:

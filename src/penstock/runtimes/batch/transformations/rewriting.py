@@ -167,17 +167,21 @@ def _extract(table: Any, said: Mapping[str, Any], origin: Origin | None) -> Any:
     import pyarrow as pa
 
     found = partition_formats.parse(said["partition_format"])
-    values: Mapping[str, Any] | None = dict.fromkeys(found.columns)
-    if origin is not None:
-        values = found.values(origin.file)
-        if values is None:
-            raise DataError(
-                f"the path does not match the partition format {said['partition_format']!r}", file=origin.file
-            )
+    values = dict.fromkeys(found.columns) if origin is None else path_values(said, origin.file)
     for name in reversed(found.columns):
         kind = pa.timestamp("us") if name == found.moment else pa.string()
-        table = _in_front(table, name, pa.scalar((values or {})[name], kind))
+        table = _in_front(table, name, pa.scalar(values[name], kind))
     return table
+
+
+def path_values(said: Mapping[str, Any], file: str) -> Mapping[str, Any]:
+    """The columns that an ``extract_columns_from_partition_format`` finds in the path `file`. Raises DataError."""
+    values = partition_formats.parse(said["partition_format"]).values(file)
+    if values is None:
+        raise DataError(
+            f"the path does not match the partition format {said['partition_format']!r}", file=file
+        )
+    return values
 
 
 def _path_column(table: Any, said: Mapping[str, Any], origin: Origin | None) -> Any:

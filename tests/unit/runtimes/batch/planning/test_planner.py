@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.bundle.batch import BatchSettings, ReadOptions
-from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Cut, Piece, SourceFile
+from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Cut, MiniBatch, Piece, SourceFile
 from penstock.runtimes.batch.planning import planner
 
 
@@ -21,6 +21,18 @@ def file_of(number: int, size: int) -> SourceFile:
 def far(file: SourceFile) -> planner.Near:
     """Nothing is here, and nothing is cut."""
     return planner.Near("", "")
+
+
+def planned(files: Iterable[SourceFile], settings: BatchSettings) -> Iterator[MiniBatch]:
+    """The plan where a file's partition is the first letter of its name."""
+    return planner.plan(
+        files,
+        settings,
+        lambda file: ReadOptions(),
+        near=far,
+        counted=False,
+        partition=lambda file: (file.uri[1],),
+    )
 
 
 @given(
@@ -55,7 +67,7 @@ def test_an_order_stays_a_small_message() -> None:
 def test_files_for_a_script(said: dict[str, int | str], expected: list[int]) -> None:
     settings = BatchSettings(takes="files", **said)  # type: ignore[arg-type]
     files = (file_of(number, 10) for number in range(5))
-    batches = planner.plan(files, settings, lambda file: ReadOptions(), near=far, counted=False)
+    batches = planned(files, settings)
     assert [len(batch.pieces) for batch in batches] == expected
 
 
@@ -68,6 +80,19 @@ def test_a_listing_is_never_held_as_a_whole() -> None:
             listed += 1
             yield file_of(number, MINI_BATCH_BYTES // 2)
 
-    batches = planner.plan(files(), BatchSettings(), lambda file: ReadOptions(), near=far, counted=False)
+    batches = planned(files(), BatchSettings())
     assert next(batches).number == 0
     assert listed < 5
+
+
+@pytest.mark.parametrize("takes", ["files", "frame"])
+@given(st.lists(st.integers(0, 10**9), max_size=30))
+def test_a_partition_is_one_mini_batch_however_large(takes: str, numbers: list[int]) -> None:
+    files = [file_of(number, number) for number in numbers]
+    found: dict[int, list[Piece]] = {}
+    for part in planned(iter(files), BatchSettings(takes=takes, partition_keys=("first",))):
+        found.setdefault(part.number, []).extend(part.pieces)
+    firsts = list(dict.fromkeys(file.uri[1] for file in files))
+    assert list(found) == list(range(len(firsts)))
+    for number, pieces in found.items():
+        assert [piece.file for piece in pieces] == [file for file in files if file.uri[1] == firsts[number]]
