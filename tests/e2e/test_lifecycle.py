@@ -321,7 +321,8 @@ def test_metrics_are_right_with_several_workers(tmp_path: Path) -> None:
             server.score({"n": n})
         for _ in range(4):
             server.score({})
+        serving_all = 'penstock_workers{deployment="score",state="serving"} 3.0'
+        until(lambda: serving_all in _metrics(server), "the last worker to serve, too")
         page = _metrics(server)
     assert 'penstock_requests_total{code="200",deployment="score",route="score"} 30.0' in page
     assert 'penstock_requests_total{code="500",deployment="score",route="score"} 4.0' in page
-    assert 'penstock_workers{deployment="score",state="serving"} 3.0' in page
