@@ -85,7 +85,7 @@ bench-batch: $(VENV)/.ready
 lock: $(VENV)/.ready
 	echo "uv>=0.9" | $(RUN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate - --output-file requirements-uv.lock
 	$(RUN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--extra sklearn --extra lightgbm --extra onnx --extra mlflow --extra arrow \
+		--extra sklearn --extra lightgbm --extra onnx --extra mlflow --extra arrow --extra images \
 		--extra s3 --extra azure --extra http --extra sql --extra delta --extra ray --group dev \
 		pyproject.toml --output-file requirements.lock
 

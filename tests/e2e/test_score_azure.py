@@ -6,12 +6,17 @@ import json
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+from PIL import Image
 from sklearn.linear_model import LinearRegression
 
 from penstock.bundle import interpreters
@@ -165,6 +170,11 @@ def test_a_mini_batch_is_tried_again_as_the_file_says(jobs: batch_jobs.Jobs, tmp
     done = jobs.run("deployment.yml", "-i", "in", "--output", "results")
     assert (tmp_path / "calls").read_text() == "xxx"
     assert done.summary["failed"] == 1
+    given = ("deployment.yml", "-i", "in", "--output", "other", "--job", "late", "--fail-on-timeout")
+    failed = jobs.run(*given, report="text", code=5)
+    assert "every attempt at mini-batch 1 ran out of time: one call took longer than 1 s" in failed.err
+    resumed = jobs.run("--resume", "late", "--no-fail-on-timeout")
+    assert resumed.summary["failed"] == 1
 
 
 def mlflow_model(folder: Path) -> None:
@@ -179,21 +189,71 @@ def mlflow_model(folder: Path) -> None:
     )
 
 
+NO_CODE = """\
+name: linear
+endpoint_name: linear
+type: model
+model: {path: model, type: mlflow_model}
+compute: azureml:cpu-cluster
+"""
+
+
 def test_an_mlflow_model_without_code(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
     mlflow_model(tmp_path)
-    (tmp_path / "d.yml").write_text(
-        "name: linear\nendpoint_name: linear\ntype: model\n"
-        "model: {path: model, type: mlflow_model}\ncompute: azureml:cpu-cluster\n"
-    )
+    (tmp_path / "d.yml").write_text(NO_CODE)
     folder = files(tmp_path)
     (folder / "first one.csv").write_text("x,y\n1,2\n3,4\n0.5,0.25\n")
     pq.write_table(pa.table({"x": [10.0], "y": [0.0]}), folder / "second.parquet")
+    (folder / "within").mkdir()
+    (folder / "within" / "unread.csv").write_text("x,y\n1,2\n")
     jobs.run("d.yml", "-i", "in", "--output", "results", "--environment", "current")
     lines = [line.split(",") for line in (tmp_path / "results" / "predictions.csv").read_text().splitlines()]
     assert [(line[0], line[2]) for line in lines] == [
         ("0", "first one.csv"), ("1", "first one.csv"), ("2", "first one.csv"), ("0", "second.parquet"),
     ]  # fmt: skip
     np.testing.assert_allclose([float(line[1]) for line in lines], [5, 11, 1, 10], atol=1e-9)
+
+
+def test_failures_of_a_model_without_code_are_counted_in_files(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
+    mlflow_model(tmp_path)
+    (tmp_path / "d.yml").write_text(NO_CODE + "settings: {mini_batch_size: 1, error_threshold: 2}\n")
+    folder = files(tmp_path, "a.txt", "b.json")
+    for name in ("c.csv", "d.csv"):
+        (folder / name).write_text("x,y\n" + "1,2\n" * 100)
+    given = ("d.yml", "-i", "in", "--output", "results", "--environment", "current")
+    done = jobs.run(*given)
+    assert (done.summary["items"], done.summary["failed"]) == (4, 2)
+    lines = (tmp_path / "results" / "predictions.csv").read_text().splitlines()
+    assert len(lines) == 200
+    (folder / "e.csv").write_text("z\n1\n")
+    failed = jobs.run(*given[:4], "more", *given[5:], report="text", code=5)
+    assert "files of this kind" in failed.err or "e.csv" in failed.err
+    refused = jobs.run(*given, "--delimiter", ";", report="text", code=2)
+    assert "--output results.csv scores rows" in refused.err
+    jobs.run("d.yml", "-i", "in/[cd].csv", "--output", "scores.csv", *given[5:])
+    assert len(pd.read_csv(tmp_path / "scores.csv")) == 200
+
+
+def test_an_mlflow_model_of_images(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
+    class Redness(mlflow.pyfunc.PythonModel):
+        """How red each image is, of any size."""
+
+        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+            assert model_input.dtype == np.uint8
+            return model_input[..., 0].mean(axis=(1, 2))
+
+    signature = ModelSignature(inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))]))
+    mlflow.pyfunc.save_model(
+        str(tmp_path / "model"), python_model=Redness(), signature=signature, pip_requirements=["numpy"]
+    )
+    (tmp_path / "d.yml").write_text(NO_CODE)
+    folder = files(tmp_path)
+    for red in (3, 200):
+        Image.new("RGB", (red, 7), (red, 0, 255)).save(folder / f"{red}.png")
+    Image.new("L", (5, 5), 77).save(folder / "grey.bmp")
+    jobs.run("d.yml", "-i", "in", "--output", "results", "--environment", "current", "--workers", "2")
+    lines = (tmp_path / "results" / "predictions.csv").read_text().splitlines()
+    assert lines == ["0,200,200.png", "0,3,3.png", "0,77,grey.bmp"]
 
 
 def test_scripts_that_write_for_themselves(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:

@@ -35,7 +35,11 @@ _AS_RETURNED = ("append-row", "summary-only")
 """Forms of output for which what a script returns is never made a table."""
 
 
-_SKIPPABLE = ("parquet", "csv", "jsonl", "append-row", "append-row-mlflow", "summary-only")
+BY_FILE = "append-row-mlflow"
+"""The form in which a model is given files: its results name each row's."""
+
+
+_SKIPPABLE = ("parquet", "csv", "jsonl", "append-row", BY_FILE, "summary-only")
 """Forms that are one file, or nobody's."""
 
 
@@ -89,11 +93,14 @@ def resolve(sources: Sources, said: Draft, asked: Asked, *, jobs_root: str) -> B
     if draft.code is not None:
         things.check_code(draft.code)
     found = things.format_of(draft)
+    is_script = draft.code is not None
+    output = _output(filed, asked, is_script=is_script)
     inputs = _inputs(filed, asked)
+    if output.form == BY_FILE:
+        inputs = _by_file(inputs, asked)
     settings = _settings(
-        filed, asked, inputs, is_script=draft.code is not None, model_directory=draft.model_directory
+        filed, asked, inputs, output.form, is_script=is_script, model_directory=draft.model_directory
     )
-    output = _output(filed, asked, settings)
     model, variables = things.model_and_variables(draft, found)
     name = draft.name or (model.name if model else Path(draft.code.script).stem if draft.code else "")
     described = manifest.Manifest(
@@ -212,12 +219,25 @@ def _is_mltable(location: str) -> bool:
     return path.name == "MLTable" or Path(path, "MLTable").is_file()
 
 
+def _by_file(inputs: Inputs, asked: Asked) -> Inputs:
+    """`inputs` for a model that is given files, which it reads by their names, none of a folder within a folder:
+    so Azure ML does. Whatever is said of rows cannot be meant."""
+    of_rows = inputs.format not in ("", "files") or inputs.read != ReadOptions()
+    if of_rows or asked.settings.get("mini_batch_unit") == "rows":
+        raise errors.UsageError(
+            "a deployment without a script gives its model whole .csv and .parquet files and images, as Azure ML "
+            "does, and the command line says how rows are read",
+            hint="--output results.csv scores rows, whatever they come from",
+        )
+    return dataclasses.replace(inputs, nested=False)
+
+
 def _settings(
-    filed: BatchDraft, asked: Asked, inputs: Inputs, *, is_script: bool, model_directory: str
+    filed: BatchDraft, asked: Asked, inputs: Inputs, form: str, *, is_script: bool, model_directory: str
 ) -> batch.BatchSettings:
     said: dict[str, Any] = {**filed.batch, **asked.settings}
     said["model_alone"] = not model_directory
-    said["takes"] = _takes(asked, inputs, said, is_script=is_script)
+    said["takes"] = _takes(asked, inputs, said, form, is_script=is_script)
     if said.get("partition_keys"):
         _check_partitioned(said, asked, inputs, is_script=is_script)
         said.update(mini_batch_size=0, mini_batch_unit="files")  # the keys win, as on Azure ML
@@ -247,22 +267,23 @@ def _check_partitioned(said: Mapping[str, Any], asked: Asked, inputs: Inputs, *,
         )
 
 
-def _takes(asked: Asked, inputs: Inputs, said: Mapping[str, Any], *, is_script: bool) -> str:
-    """What the scorer gets. A script gets paths of files, as Azure ML has it, unless its input is a table."""
+def _takes(asked: Asked, inputs: Inputs, said: Mapping[str, Any], form: str, *, is_script: bool) -> str:
+    """What the scorer gets. A script gets paths of files, as Azure ML has it, unless its input is a table; so does
+    a model whose results are of the form `BY_FILE`."""
     if not is_script:
         if asked.takes:
             raise errors.UsageError(
                 "--pass says what a script gets, and there is no script",
                 hint="--script score.py, or leave it out",
             )
-        return "arrow"
+        return "files" if form == BY_FILE else "arrow"
     if asked.takes:
         return {"files": "files", "dataframe": "frame"}[asked.takes]
     is_table = inputs.format in ("sql", "delta") or inputs.is_table or said.get("mini_batch_unit") == "rows"
     return "frame" if is_table else str(said.get("takes", "files"))
 
 
-def _output(filed: BatchDraft, asked: Asked, settings: batch.BatchSettings) -> Output:
+def _output(filed: BatchDraft, asked: Asked, *, is_script: bool) -> Output:
     said: dict[str, Any] = {**filed.output, **asked.writing}
     if not asked.output:
         raise errors.UsageError(
@@ -277,7 +298,7 @@ def _output(filed: BatchDraft, asked: Asked, settings: batch.BatchSettings) -> O
         form = said["form"]
         if form != "summary-only":
             location = f"{location.rstrip('/')}/{filed.output_file_name or 'predictions.csv'}"
-    said["form"] = form or "parquet-dataset"
+    said["form"] = ("append-row" if form == BY_FILE and is_script else form) or "parquet-dataset"
     if said.get("mode") == "skip" and said["form"] not in _SKIPPABLE:
         if asked.writing.get("mode"):
             raise errors.UsageError(
@@ -290,13 +311,13 @@ def _output(filed: BatchDraft, asked: Asked, settings: batch.BatchSettings) -> O
             "--incremental adds to what is there, and skip leaves it as it is",
             hint="--if-exists append",
         )
-    if said["form"] == "append-row" and settings.takes == "arrow":
+    if said["form"] == "append-row" and not is_script:
         raise errors.UsageError(
             "append-row is the text of what a script returned, and there is no script",
             hint="--output-format csv",
         )
     for name, option in (("keep_columns", "--keep-columns"), ("lineage", "--with-lineage")):
-        if asked.writing.get(name) and said["form"] in (*_AS_RETURNED, "append-row-mlflow"):
+        if asked.writing.get(name) and said["form"] in (*_AS_RETURNED, BY_FILE):
             raise errors.UsageError(
                 f"{option} adds columns to a table, and the output is {said['form']}",
                 hint="--output scores.csv",

@@ -83,6 +83,8 @@ class Inputs:
     """SQL: an integer column by whose ranges the query is read; empty: its result is read in one go."""
     storage: Mapping[str, str] = field(default_factory=dict)
     """Options of the remote file system (endpoint_url, connection_string, ...)."""
+    nested: bool = True
+    """Files in folders within a folder are input, too."""
     is_table: bool = False
     """An MLTable with a reader: a script gets its rows, not its files."""
     transformations: tuple[Mapping[str, Any], ...] = ()
@@ -148,6 +150,9 @@ class BatchSettings:
     same rows would fail again."""
     timeout_s: float = 600.0
     """Longest time for one call; then the worker is killed and the call counts as failed."""
+    fail_on_timeout: bool = False
+    """A mini-batch whose attempts all took longer than `timeout_s` ends the job, whatever the thresholds say: one
+    page of Azure ML's documentation has it so, and the others do not."""
     error_threshold: int = 0
     """How many items (rows; for ``files``: files) may fail before the job does; -1: any number."""
     mini_batch_error_threshold: int = -1

@@ -97,15 +97,15 @@ def resumed(given: Mapping[str, Any], environ: Mapping[str, str]) -> BatchLaunch
 
 
 RESUMABLE = (
-    "workers", "memory_limit_mb", "start_timeout_s", "preload", "max_retries", "timeout_s", "error_threshold",
-    "mini_batch_error_threshold", "allowed_failed_percent",
+    "workers", "memory_limit_mb", "start_timeout_s", "preload", "max_retries", "timeout_s", "fail_on_timeout",
+    "error_threshold", "mini_batch_error_threshold", "allowed_failed_percent",
 )  # fmt: skip
 """Settings that a resumed job may change: none of them decides about a row that is scored."""
 
 SAID_ANEW = frozenset((
-    "resume", "workers", "memory_limit", "start_timeout", "preload", "max_retries", "timeout", "error_threshold",
-    "mini_batch_error_threshold", "allowed_failed_percent", "engine", "address", "engine_option", "force", "report",
-    "log_level",
+    "resume", "workers", "memory_limit", "start_timeout", "preload", "max_retries", "timeout",
+    "fail_on_timeout", "error_threshold", "mini_batch_error_threshold", "allowed_failed_percent", "engine",
+    "address", "engine_option", "force", "report", "log_level",
 ))  # fmt: skip
 """Options that may stand beside ``--resume``, by their parameters' names."""
 
@@ -168,6 +168,7 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
             "input_columns": _names(given["input_columns"]),
             "max_retries": given["max_retries"],
             "timeout_s": None if given["timeout"] is None else given["timeout"] / 1000,
+            "fail_on_timeout": given["fail_on_timeout"],
             "error_threshold": threshold,
             "mini_batch_error_threshold": given["mini_batch_error_threshold"],
             "allowed_failed_percent": given["allowed_failed_percent"],

@@ -190,6 +190,12 @@ OPTIONS = (
     ),
     option(
         FAILURES,
+        "--fail-on-timeout/--no-fail-on-timeout",
+        default=None,
+        help="The job fails where all attempts at a call ran out of time, whatever --error-threshold says.",
+    ),
+    option(
+        FAILURES,
         "--max-retries",
         type=click.IntRange(0),
         metavar="N",

@@ -191,8 +191,9 @@ class Scorer(Protocol):
 class Scored:
     """What one call of a `BatchScorer` gave.
 
-    `content` is a ``pyarrow.Table`` with a row for each row that went in (models), or what a script's ``run``
-    returned: a pandas DataFrame or a list. `successes` counts items as Azure ML does: returned elements.
+    `content` is a ``pyarrow.Table`` with a row for each row that went in (models; a list of such tables where files
+    went in), or what a script's ``run`` returned: a pandas DataFrame or a list. `successes` counts items as Azure
+    ML does: returned elements.
     """
 
     content: Any

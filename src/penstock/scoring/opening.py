@@ -45,7 +45,8 @@ def open_batch_scorer(
     """Load what `manifest` names for a batch job: its scoring script where it has one, else its model.
 
     `schema` is the input's ``pyarrow.Schema``, or None where files are handed over. Raises ModelError or
-    ScriptError, which say what failed and what to try.
+    ScriptError, which say what failed and what to try, and SchemaMismatch: columns that are missing, of other
+    types, or that the model does not give.
     """
     if manifest.code is not None:
         from penstock.scoring.scripts import batch as script
@@ -56,7 +57,13 @@ def open_batch_scorer(
             f"deployment {manifest.name!r} names neither a model nor a scoring script",
             hint="Give a model file or folder, or a code directory with a scoring script.",
         )
+    from penstock.scoring.loaders import loading
+
+    loaded = loading.load_model(manifest.model, sample_input=manifest.sample_input)
+    if settings.takes == "files":
+        from penstock.scoring.models import batch_files
+
+        return batch_files.FilesBatchScorer(loaded, settings, output)
     from penstock.scoring.models import batch as model
 
-    scorer: BatchScorer = model.open_batch_model(manifest, settings, output, schema)
-    return scorer
+    return model.ModelBatchScorer(loaded, settings, output, schema)

@@ -21,12 +21,17 @@ class Damage:
     tries: dict[Span, int] = field(default_factory=dict)
     dead: list[tuple[int, int, str]] = field(default_factory=list)
     splits: set[int] = field(default_factory=set)
+    otherwise: set[Span] = field(default_factory=set)
+    """Calls that have cost a worker otherwise than by taking too long."""
     losses: int = 0
     """Deaths outside of any call: while reading or writing."""
 
-    def hit(self, span: Span, why: str) -> bool:
-        """A worker was lost in the call of `span`. Whether it has had its attempts: it is dead now."""
+    def hit(self, span: Span, why: str, *, overstayed: bool = False) -> bool:
+        """A worker was lost in the call of `span`; `overstayed`: because that took too long. Whether it has had its
+        attempts: it is dead now."""
         start, stop = span
+        if not overstayed:
+            self.otherwise.add(span)
         tries = self.tries.get(span, 0) + 1
         self.tries[span] = tries
         if tries <= self.max_retries:

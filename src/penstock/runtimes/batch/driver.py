@@ -70,7 +70,7 @@ def worker_variables(launch: BatchLaunch) -> dict[str, str]:
     # Models of ours have one thread a worker, which also lets them be shared by forking; scripts share the
     # processors. From birth: libraries read this when they are first imported.
     cores = processes.usable_processors()
-    threads = 1 if launch.settings.takes == "arrow" else max(cores // (launch.settings.workers or cores), 1)
+    threads = 1 if launch.manifest.code is None else max(cores // (launch.settings.workers or cores), 1)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         variables.setdefault(name, str(threads))
     return variables

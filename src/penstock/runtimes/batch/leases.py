@@ -31,8 +31,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """One thing for the driver to do: `do` is ``order`` (hand `number` to `worker`), ``kill`` (with `why`), or
-    ``give-up`` (`number` has had its attempts; nothing of it can be had)."""
+    """One thing for the driver to do: `do` is ``order`` (hand `number` to `worker`), ``kill`` (with `why`),
+    ``give-up`` (`number` has had its attempts; nothing of it can be had), or ``fail`` (so it is, and the job with
+    it)."""
 
     do: str
     worker: str = ""
@@ -59,6 +60,8 @@ class Held:
     """It gets nothing more, and is replaced when it has done what it holds."""
     killed: str = ""
     """Why it was killed, once it was."""
+    has_overstayed: bool = False
+    """It was killed for a call that took too long."""
 
 
 class Leases:
@@ -139,7 +142,8 @@ class Leases:
                 continue
             limit = self._settings.timeout_s if held.phase == messages.CALLING else STALL_S
             if now - held.since > limit:
-                what = "one call" if held.phase == messages.CALLING else held.phase
+                held.has_overstayed = held.phase == messages.CALLING
+                what = "one call" if held.has_overstayed else held.phase
                 held.killed = f"{what} took longer than {limit:g} s"
                 actions.append(Action(do="kill", worker=worker, number=held.numbers[0], why=held.killed))
         return actions + self._fill(now)
@@ -232,7 +236,9 @@ class Leases:
             return []
         damage = self._damage.setdefault(number, self.damage(number))
         if held.span[1] > held.span[0]:
-            damage.hit(held.span, why)
+            is_dead = damage.hit(held.span, why, overstayed=held.has_overstayed)
+            if is_dead and self._settings.fail_on_timeout and held.span not in damage.otherwise:
+                return [Action(do="fail", number=number, attempt=self._attempts.pop(number, 1), why=why)]
         elif held.killed and not held.is_begun:
             pass  # what it was killed for was done in the last moment
         elif damage.lost():

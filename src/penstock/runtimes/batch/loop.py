@@ -245,6 +245,11 @@ class Loop:
                 self._engine.replace(action.worker, kill=True)
             elif action.do == "give-up":
                 self._give_up(action.number, action.attempt, action.why)
+            elif action.do == "fail":
+                raise errors.JobError(
+                    f"every attempt at mini-batch {action.number} ran out of time: {action.why}",
+                    hint=f"penstock score --resume {self._launch.job} --timeout 10m, or --no-fail-on-timeout",
+                )
 
     def _send(self, action: leases.Action, batch: MiniBatch) -> None:
         self._log.ordered(action.worker, action.number, action.attempt)

@@ -6,7 +6,7 @@ Worker side: Python 3.8; pyarrow inside the functions.
 from __future__ import annotations
 
 import os
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
 
 from penstock.bundle.batch import Output
 from penstock.errors import OutputError
@@ -27,21 +27,26 @@ class Results:
         self._kept = list(kept)
         self._model = model_digest
 
-    def of(self, data: Any, content: Any) -> Any:
-        """What the encoder writes for `data`, a table of rows or a list of files, and its result `content`.
+    def of(self, data: Any, content: Any) -> Iterator[Any]:
+        """What the encoder writes, one after another, for `data`, a table of rows or a list of files, and its
+        result `content`.
 
         Raises OutputError where a kept column and a prediction have one name, or where what a script returned
         cannot stand beside its input because the counts differ.
         """
         if self._encoding in AS_RETURNED:
-            return content
+            yield content
+        elif self._encoding == "append-row-mlflow":
+            yield from (_mlflow(uri, predictions) for uri, predictions in zip(data, content))
+        else:
+            yield self._table(data, content)
+
+    def _table(self, data: Any, content: Any) -> Any:
         predictions = content
         if not hasattr(content, "schema"):
             from penstock.scoring.scripts import batch_tables
 
             predictions = batch_tables.to_table(content, self._output.prediction_name)
-        if self._encoding == "append-row-mlflow":
-            return self._mlflow(data, predictions)
         beside = self._beside(data)
         if not beside:
             return predictions
@@ -83,19 +88,17 @@ class Results:
         arrays = [beside[name] if name in beside else predictions.column(name) for name in names]
         return pa.Table.from_arrays(arrays, names=names)
 
-    def _mlflow(self, data: Any, predictions: Any) -> Any:
-        """``row,prediction,file``, as Azure ML's deployments of MLflow models write it. Several prediction
-        columns stand between the two others."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
 
-        base = pc.dictionary_encode(
-            pa.array([os.path.basename(uri) for uri in data.column(rows.FILE).to_pylist()])
-        )
-        return pa.Table.from_arrays(
-            [data.column(rows.ROW), *predictions.columns, base.cast(pa.string())],
-            names=["row", *predictions.column_names, "file"],
-        )
+def _mlflow(uri: str, predictions: Any) -> Any:
+    """``row,prediction,file``, as Azure ML's deployments of MLflow models write it, for one file. Several
+    prediction columns stand between the two others."""
+    import pyarrow as pa
+
+    count = predictions.num_rows
+    return pa.Table.from_arrays(
+        [pa.array(range(count)), *predictions.columns, pa.repeat(pa.scalar(os.path.basename(uri)), count)],
+        names=["row", *predictions.column_names, "file"],
+    )
 
 
 def kept_columns(output: Output, schema: Any, used: Sequence[str] | None, *, is_script: bool) -> list[str]:

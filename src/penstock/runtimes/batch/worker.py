@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 import zlib
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Iterator, Mapping
 
 from penstock.errors import JobError, OutputError, PenstockError
 from penstock.kit import context, frames
@@ -26,7 +26,7 @@ from penstock.runtimes.batch.calls import Calls, EngineGoneError, EnoughError
 from penstock.runtimes.batch.dead_letters import DeadLetters
 from penstock.runtimes.batch.encoders import registry as encoders
 from penstock.runtimes.batch.messages import Job, Order, Outcome
-from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Piece
+from penstock.runtimes.batch.plan import MINI_BATCH_BYTES
 from penstock.runtimes.batch.transformations import rewriting
 from penstock.scoring.interface import BatchScorer
 
@@ -115,7 +115,8 @@ class Worker:
         try:
             tell(messages.READING)
             for data, scored in self._scored(order, calling):
-                written.add(self._results.of(data, scored.content))
+                for part in self._results.of(data, scored.content):
+                    written.add(part)
             if not calling.items and self._job.settings.takes == "arrow":
                 self._add_columns(written, order)
             tell(messages.WRITING)
@@ -168,27 +169,24 @@ class Worker:
         )
         is_apart = self._job.settings.on_error == "bisect"
         uncut = self._bytes_of_calls(order)
+        tables = reader.stream(order.pieces, calling.refuse if is_apart else None)
+        if uncut:
+            tables, size = rows.measured(tables, uncut)
         at = 0
-        splits = calling.splits(order)
-        for group in self._groups(order.pieces):
-            first = at
-            marks = [mark - first for mark in splits if mark > first]
-            tables = reader.stream(group, calling.refuse if is_apart else None)
-            if uncut:
-                tables, size = rows.measured(tables, uncut)
-            for table in rows.in_calls(tables, rows.call_sizes(size, marks)):
-                yield from calling.score(table, at)
-                at += table.num_rows
+        for table in rows.in_calls(tables, rows.call_sizes(size, calling.splits(order))):
+            yield from calling.score(table, at)
+            at += table.num_rows
 
     def _add_columns(self, written: Written, order: Order) -> None:
         """No rows at all: what columns there would be is seen from the result of a made-up row. Where the model
         refuses it, nobody knows."""
         try:
             row = rows.made_up(offered_schema(self._job), order.pieces[0])
-            result = self._results.of(row, self._scorer.score(row).content)
+            results = [part.slice(0, 0) for part in self._results.of(row, self._scorer.score(row).content)]
         except Exception:  # noqa: BLE001 - a model may raise anything
             return
-        written.add(result.slice(0, 0))
+        for result in results:
+            written.add(result)
 
     def _bytes_of_calls(self, order: Order) -> int:
         """How many bytes a script's calls shall have where rows are measured in bytes and the plan could not cut
@@ -198,12 +196,6 @@ class Worker:
             return 0
         wanted = settings.mini_batch_size or MINI_BATCH_BYTES
         return wanted if sum(piece.cut.size for piece in order.pieces) > 2 * wanted else 0
-
-    def _groups(self, pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
-        """Pieces whose rows may share calls: all of them, but Azure ML scores an MLflow model file by file."""
-        if self._job.encoding == "append-row-mlflow":
-            return iter([[piece] for piece in pieces])
-        return iter([pieces])
 
     def _wanted(self) -> list[str] | None:
         """The input's columns that scoring and output need, in the input's order; None: all."""

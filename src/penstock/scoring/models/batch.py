@@ -12,41 +12,21 @@ from typing import Any
 
 from penstock import errors
 from penstock.bundle.batch import BatchSettings, Output
-from penstock.bundle.manifest import Manifest
 from penstock.scoring import statuses
 from penstock.scoring.codecs import values
-from penstock.scoring.interface import Scored
-from penstock.scoring.loaders import loading
+from penstock.scoring.interface import Scored, Signature
 from penstock.scoring.loaders.loaded import LoadedModel
 from penstock.scoring.models import batch_inputs, batch_predictions
-
-
-def open_batch_model(
-    manifest: Manifest, settings: BatchSettings, output: Output, schema: Any
-) -> ModelBatchScorer:
-    """Load the model that `manifest` names and fit it to the job's input, of the Arrow `schema`.
-
-    Raises ModelError (not loadable, no such method) and SchemaMismatch (missing columns, columns of other types,
-    prediction columns that the model does not give).
-    """
-    if manifest.model is None:
-        raise errors.ModelError(f"deployment {manifest.name!r} names no model")
-    model = loading.load_model(manifest.model, sample_input=manifest.sample_input)
-    return ModelBatchScorer(model, settings, output, schema)
 
 
 class ModelBatchScorer:
     """See `penstock.scoring.interface.BatchScorer`."""
 
     def __init__(self, model: LoadedModel, settings: BatchSettings, output: Output, schema: Any) -> None:
-        """`schema` is the Arrow schema of the job's input. Raises as `open_batch_model`."""
+        """`schema` is the Arrow schema of the job's input. Raises ModelError (no such method) and
+        SchemaMismatch (missing columns, columns of other types, prediction columns that the model lacks)."""
         self._model = model
-        self._method = settings.method or model.methods[0]
-        if self._method not in model.methods:
-            raise errors.ModelError(
-                f"the model has no method {self._method!r}",
-                hint=f"It has {values.listed(model.methods, most=40)}.",
-            )
+        self._method = method_of(model, settings)
         self._inputs = batch_inputs.fit(model, schema, settings.input_columns)
         self._predictions = batch_predictions.Predictions(model.signature, self._method, output)
 
@@ -83,17 +63,7 @@ class ModelBatchScorer:
         InputError for what the model itself refuses and for an answer of another number of rows, JobError for an
         answer that can never be used, and what the model's library raises of itself.
         """
-        prepared = self._inputs.take(data)
-        try:
-            result = self._model.call(self._method, prepared, {})
-        except errors.PenstockError:
-            raise
-        except Exception as error:
-            if statuses.is_refusal(error, is_input_known=self._is_known()):
-                raise errors.InputError(
-                    f"the model refused its input: {self._method}: {_told(error)}", hint=self._hint()
-                ) from error
-            raise
+        result = called(self._model, self._method, self._inputs.take(data), hint=self._hint())
         content = self._predictions.table(result, data.num_rows)
         return Scored(content, content.num_rows)
 
@@ -109,11 +79,36 @@ class ModelBatchScorer:
             f"{values.listed(self._inputs.columns, most=40)}. --input-columns chooses others."
         )
 
-    def _is_known(self) -> bool:
-        signature = self._model.signature
-        return signature.layout != "unknown" and all(
-            size != -1 for field in signature.inputs for size in field.shape[1:]
+
+def method_of(model: LoadedModel, settings: BatchSettings) -> str:
+    """What is called: what the user said, or the model's first. Raises ModelError."""
+    method = settings.method or model.methods[0]
+    if method not in model.methods:
+        raise errors.ModelError(
+            f"the model has no method {method!r}", hint=f"It has {values.listed(model.methods, most=40)}."
         )
+    return method
+
+
+def called(model: LoadedModel, method: str, data: Any, *, hint: str = "") -> Any:
+    """What `model` answers. Raises InputError, with `hint`, where the model refuses `data`, and what the model's
+    library raises of itself."""
+    try:
+        return model.call(method, data, {})
+    except errors.PenstockError:
+        raise
+    except Exception as error:
+        if statuses.is_refusal(error, is_input_known=_is_known(model.signature)):
+            raise errors.InputError(
+                f"the model refused its input: {method}: {_told(error)}", hint=hint
+            ) from error
+        raise
+
+
+def _is_known(signature: Signature) -> bool:
+    return signature.layout != "unknown" and all(
+        size != -1 for field in signature.inputs for size in field.shape[1:]
+    )
 
 
 def _told(error: BaseException) -> str:

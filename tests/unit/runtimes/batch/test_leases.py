@@ -24,6 +24,7 @@ class World:
         self.finished: list[int] = []
         self.given_up: list[int] = []
         self.killed: list[str] = []
+        self.failed = ""
 
     def perform(self, actions: list[leases.Action]) -> None:
         for action in actions:
@@ -34,6 +35,8 @@ class World:
                 self.out[action.worker].append(action.number)
             elif action.do == "give-up":
                 self.given_up.append(action.number)
+            elif action.do == "fail":
+                self.failed = f"{action.number}: {action.why}"
             else:
                 self.killed.append(action.worker)
 
@@ -122,6 +125,24 @@ def test_a_worker_that_overstays_is_killed_once_and_its_rows_are_blamed() -> Non
     assert world.killed == ["a"]
     world.perform(world.leases.gone("a", "killed by SIGKILL", world.now))
     assert world.leases.damage(0).tries == {(10, 20): 1}
+
+
+@pytest.mark.parametrize(
+    ("asked", "dies_once", "fails"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_a_job_may_fail_where_every_attempt_ran_out_of_time(
+    asked: bool, dies_once: bool, fails: bool
+) -> None:
+    world = World(1, fail_on_timeout=asked)
+    for number in range(3):
+        assert not world.failed
+        world.raise_worker(f"w{number}")
+        world.leases.at(f"w{number}", 0, messages.CALLING, 0, 4, world.now)
+        world.wait(0.1 if dies_once and number == 1 else 6)
+        world.out.pop(f"w{number}")
+        world.perform(world.leases.gone(f"w{number}", "killed by SIGKILL", world.now))
+        world.wait(30)
+    assert world.failed == ("0: one call took longer than 5 s" if fails else "")
 
 
 def test_a_mini_batch_that_cannot_be_read_is_given_up() -> None:

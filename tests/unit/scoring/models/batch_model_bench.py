@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from penstock.bundle.batch import BatchSettings, Output
 from penstock.bundle.manifest import Manifest, ModelSource
+from penstock.scoring import opening
 from penstock.scoring.interface import Signature
 from penstock.scoring.loaders import loading
 from penstock.scoring.loaders.loaded import LoadedModel
-from penstock.scoring.models.batch import ModelBatchScorer, open_batch_model
+from penstock.scoring.models.batch import ModelBatchScorer
 
 FOLDER = Output("/nowhere")
 
@@ -23,7 +24,9 @@ def opened(
 ) -> ModelBatchScorer:
     """The scorer of the model at `path`."""
     manifest = Manifest("sample", model=ModelSource(str(path), "sample"), sample_input=sample_input)
-    return open_batch_model(manifest, BatchSettings(**settings), output, schema)
+    found = opening.open_batch_scorer(manifest, BatchSettings(**settings), output, schema)
+    assert isinstance(found, ModelBatchScorer)
+    return found
 
 
 def loaded(path: Path) -> LoadedModel:

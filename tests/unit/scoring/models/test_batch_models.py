@@ -17,7 +17,6 @@ from penstock.bundle.batch import BatchLaunch, BatchSettings, Inputs, Output
 from penstock.bundle.manifest import Manifest, ModelSource
 from penstock.scoring import opening
 from penstock.scoring.interface import Field, Signature
-from penstock.scoring.models.batch import open_batch_model
 from support import sample_models
 
 ROWS = pa.table({"a": [1.0, 2.0]})
@@ -33,8 +32,8 @@ def test_the_one_door_opens_it(tmp_path: Path) -> None:
         content.column("prediction"), Ridge().fit([[0.0], [1.0]], [0, 1]).predict([[1], [2]])
     )
     made.close()
-    with pytest.raises(errors.ModelError, match="names no model"):
-        open_batch_model(Manifest("m"), BatchSettings(), FOLDER, ROWS.schema)
+    with pytest.raises(errors.ModelError, match="names neither a model nor a scoring script"):
+        opening.open_batch_scorer(Manifest("m"), BatchSettings(), FOLDER, ROWS.schema)
 
 
 def test_what_loading_noted_is_passed_on(tmp_path: Path) -> None:

@@ -16,8 +16,6 @@ from penstock.runtimes.batch.encoders import segments, tables, texts
 class CsvEncoder:
     """With a header, once."""
 
-    header = True
-
     def __init__(self, path: str) -> None:
         self._file = segments.SegmentFile(path)
         self._names: list[str] = []
@@ -27,25 +25,38 @@ class CsvEncoder:
         table = tables.plain(table)
         if not self._names:
             self._names = table.schema.names
-            if self.header:
-                self._file.write(header_line(self._names))
+            self._file.write(header_line(self._names))
         elif self._names != table.schema.names:
             raise OutputError(
                 f"one call has the columns {', '.join(self._names)}, another {', '.join(table.schema.names)}",
                 hint="let the scoring script always return the same columns, or write Parquet or JSON Lines",
             )
-        for batch in table.to_batches(max_chunksize=texts.ROWS_AT_ONCE):
-            self._file.write(texts.joined(lines(batch.columns)))
+        _write(self._file, table)
 
     def close(self) -> None:
         """See `penstock.runtimes.batch.encoders.interface`."""
         self._file.close()
 
 
-class MlflowRowEncoder(CsvEncoder):
-    """``row,prediction,file`` without a header, as Azure ML's driver for MLflow models writes."""
+class MlflowRowEncoder:
+    """``row,prediction,file`` without a header, as Azure ML's driver for MLflow models writes. A file's answers
+    need not be like the next one's."""
 
-    header = False
+    def __init__(self, path: str) -> None:
+        self._file = segments.SegmentFile(path)
+
+    def write(self, table: Any) -> None:
+        """See `penstock.runtimes.batch.encoders.interface`."""
+        _write(self._file, tables.plain(table))
+
+    def close(self) -> None:
+        """See `penstock.runtimes.batch.encoders.interface`."""
+        self._file.close()
+
+
+def _write(file: segments.SegmentFile, table: Any) -> None:
+    for batch in table.to_batches(max_chunksize=texts.ROWS_AT_ONCE):
+        file.write(texts.joined(lines(batch.columns)))
 
 
 def header_line(names: list[str]) -> bytes:

@@ -52,9 +52,10 @@ class Reading:
 
     `format` is the one that was said for all of the input, or empty: then `of_name` says it by a file's name,
     empty where it knows none, which is a DataError. `by_path`: files are handed to a script by path, whatever
-    they hold; their format is ``files``.
+    they hold; their format is ``files``. `nested`: folders within a folder are read.
     """
 
     of_name: Callable[[str], str]
     format: str = ""
     by_path: bool = False
+    nested: bool = True

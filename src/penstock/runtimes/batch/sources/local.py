@@ -122,7 +122,7 @@ class LocalSource:
                 state = pattern.step(folder.state, name)
                 if not state or not (is_folder or pattern.matches(state)):
                     continue
-            elif selection.is_hidden(name):
+            elif selection.is_hidden(name) or (is_folder and not self._reading.nested):
                 continue
             path = f"{folder.path}/{name}"
             if not is_folder:

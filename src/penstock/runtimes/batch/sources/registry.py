@@ -45,7 +45,7 @@ def open_sources(
     """
     variables = os.environ if environment is None else environment
     said = "" if inputs.format in _FILES_BY_NAME else inputs.format
-    reading = Reading(of_name=format_of, format=said, by_path=by_path)
+    reading = Reading(of_name=format_of, format=said, by_path=by_path, nested=inputs.nested)
     known: set[str] = set()
     sources: list[Source] = []
     try:

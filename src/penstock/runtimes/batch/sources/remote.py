@@ -171,7 +171,7 @@ class RemoteSource:
             if pattern is not None:
                 if not pattern.match(below.split("/")):
                     continue
-            elif hidden or selection.is_hidden(name):
+            elif hidden or selection.is_hidden(name) or (folder and not self._reading.nested):
                 continue
             shown = self._shown(entry.key)
             yield self._file(entry, selection.format_for(name, shown, self._reading), constants)

@@ -1,0 +1,102 @@
+"""A model that is given files: each is one call, and has the types of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from batch_model_bench import FOLDER, scripted
+from PIL import Image
+
+from penstock import errors
+from penstock.bundle.batch import BatchSettings
+from penstock.scoring.interface import Field, Signature
+from penstock.scoring.models.batch_files import FilesBatchScorer
+
+COLUMNS = Signature("table", (Field("a", "float64"), Field("b", "str")))
+TENSOR = Signature("array", (Field("image", "uint8", (-1, -1, -1, 3)),))
+
+
+def scorer(answer: Any, signature: Signature, **settings: Any) -> FilesBatchScorer:
+    return FilesBatchScorer(scripted(answer, signature), BatchSettings(takes="files", **settings), FOLDER)
+
+
+def test_each_file_is_one_call(tmp_path: Path) -> None:
+    calls: list[Any] = []
+
+    def answer(frame: pd.DataFrame) -> Any:
+        calls.append(frame)
+        return frame["a"] * 2
+
+    (tmp_path / "one.csv").write_text("b,a,more\n007,1,\ny,2,\n")
+    (tmp_path / "none.csv").write_text("b,a\n")
+    (tmp_path / "TWO.CSV").write_text("a,b\n0.5,\n")
+    pd.DataFrame({"b": ["z"], "a": [3]}).to_parquet(tmp_path / "three.pqt")
+    paths = [str(tmp_path / name) for name in ("one.csv", "none.csv", "TWO.CSV", "three.pqt")]
+    scored = scorer(answer, COLUMNS).score(paths)
+    assert scored.successes == 4
+    assert [table.num_rows for table in scored.content] == [2, 0, 1, 1]
+    assert [value for table in scored.content for value in table.to_pydict().get("prediction", [])] == [
+        2,
+        4,
+        1,
+        6,
+    ]
+    assert [len(frame) for frame in calls] == [2, 1, 1]
+    assert [list(frame["b"].fillna("-")) for frame in calls] == [["007", "y"], ["-"], ["z"]]
+    assert all(list(frame.columns) == ["a", "b"] for frame in calls)
+
+
+def test_images(tmp_path: Path) -> None:
+    for width in (3, 5):
+        Image.new("RGB", (width, 2), (width, 0, 0)).save(tmp_path / f"{width}.png")
+    paths = [str(tmp_path / "3.png"), str(tmp_path / "5.png")]
+    means = scorer(lambda given: given.mean(axis=(1, 2))[:, 0], TENSOR).score(paths).content
+    assert [table.to_pydict() for table in means] == [{"prediction": [3.0]}, {"prediction": [5.0]}]
+    unknown = Signature()
+    shapes = scorer(lambda given: [str(given.shape)], unknown).score(paths).content
+    assert [table.column(0)[0].as_py() for table in shapes] == ["(2, 3, 3)", "(2, 5, 3)"]
+    single = scorer(lambda given: np.float64(given.max()), unknown).score(paths).content
+    assert [table.column(0)[0].as_py() for table in single] == [3.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("x.txt", b"a,b\n1,2\n", "files of this kind"),
+        ("x.csv", b"", "cannot be read as CSV"),
+        ("x.csv", b"a,b\n1,2\n1,2,3\n", "cannot be read as CSV"),
+        ("x.csv", b"\xff\xfe,b\n1,2\n", "cannot be read as CSV"),
+        ("x.parquet", b"PAR1", "cannot be read as Parquet"),
+        ("x.csv", b"b\nx\n", "a"),
+        ("x.csv", b"a,b\nmuch,x\n", "a"),
+        ("x.png", None, "takes columns (a, b)"),
+    ],
+)
+def test_a_file_that_cannot_be_scored_is_named(
+    tmp_path: Path, name: str, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / name
+    if content is None:
+        Image.new("RGB", (2, 2)).save(path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(errors.DataError) as caught:
+        scorer(lambda frame: frame["a"], COLUMNS).score([str(path)])
+    assert caught.value.message.startswith(f"{name}: ")
+    assert said in caught.value.message
+
+
+def test_a_method_that_is_not_there() -> None:
+    with pytest.raises(errors.ModelError, match="no method 'transform'"):
+        scorer(lambda frame: frame["a"], COLUMNS, method="transform")
+
+
+def test_what_answers_only_one_row_for_many_is_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n1,x\n2,y\n")
+    with pytest.raises(errors.JobError, match="1 rows for 2 rows"):
+        scorer(lambda frame: pa.array([1]).to_numpy(), COLUMNS).score([str(tmp_path / "x.csv")])
