@@ -47,6 +47,32 @@ def test_from_s3_to_s3(
     assert "--if-exists" in again.err
 
 
+def test_large_texts_are_scored_as_on_a_disk_and_do_not_stay(
+    jobs: batch_jobs.Jobs, tmp_path: Path, s3: object_store.Bucket
+) -> None:
+    """Above 32 MB a text is brought here to be planned; its parts are several mini-batches."""
+    line = 'x,"two\nlines"\n'.rjust(1000).replace(" ", "-")
+    (tmp_path / "in").mkdir()
+    for name in ("a.csv", "b.csv"):
+        text = "note,more\n" + "".join(f"{number}{line}" for number in range(40_000))
+        (tmp_path / "in" / name).write_text(text)
+        s3.put(f"in/{name}", text.encode())
+    batch_jobs.script(
+        tmp_path,
+        "def init():\n    pass\n\n\n"
+        "def run(frame):\n    assert (frame['more'] == 'two\\nlines').all()\n"
+        "    return frame['note'].str.split('-').str[0].astype(int).to_frame('seen')\n",
+    )
+    given = ("--script", "code/score.py", "--pass", "dataframe", "--mini-batch-size", "8MB", "--workers", "2")
+    jobs.run(*given, "-i", "in", "--output", "local.csv")
+    away = ("-i", f"{s3.url}/in/", *job_places.storage(s3.storage))
+    done = jobs.run(*given, *away, "--output", "away.csv", "--job", "away")
+    assert (tmp_path / "away.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
+    assert pd.read_csv(tmp_path / "away.csv")["seen"].tolist() == [*range(40_000)] * 2
+    assert done.event("planned")["mini_batches"] == 8
+    assert not list((tmp_path / "jobs" / "away").rglob("*a.csv"))
+
+
 def test_s3_by_the_environment_into_one_csv(
     tmp_path: Path, s3: object_store.Bucket, echo: tuple[str, ...]
 ) -> None:

@@ -27,7 +27,7 @@ def check(launch: BatchLaunch) -> None:
         held = dataclasses.replace(launch, folder=folder)
         sinks.open_sink(launch.output, job=launch.job, folder=folder).check()
         ledger = Ledger(folder)
-        inputs = intake.Intake(held, Path(folder, "inputs"))
+        inputs = intake.Intake(held, Path(folder, "inputs"), room=0)
         try:
             inputs.write_plan(ledger, None)
             about = _about(launch, ledger, inputs, time.perf_counter() - began)

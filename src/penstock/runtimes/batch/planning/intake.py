@@ -18,7 +18,7 @@ from penstock.runtimes.batch.formats import column_kinds, schemas
 from penstock.runtimes.batch.formats import registry as formats
 from penstock.runtimes.batch.ledger import Ledger
 from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Piece, SourceFile
-from penstock.runtimes.batch.planning import fetching, planner, seen
+from penstock.runtimes.batch.planning import nearby, planner, seen
 from penstock.runtimes.batch.sources import registry as sources
 from penstock.runtimes.batch.transformations import limits, rewriting
 
@@ -26,24 +26,25 @@ MOST_SAMPLED = {"parquet": 2000, "arrow": 200}
 """Files whose columns are looked at before any work: a header is cheap, a text must be parsed."""
 TEXTS_SAMPLED, FETCHED_SAMPLED = 200, 32
 
-_ENDS = "ends"
-
 
 class Intake:
-    """The inputs of the job `launch`. `folder` takes what is fetched."""
+    """The inputs of the job `launch`. `folder` takes what is fetched, of which `room` bytes may stay for the
+    workers (None: as much as the disk bears)."""
 
-    def __init__(self, launch: BatchLaunch, folder: Path) -> None:
+    def __init__(self, launch: BatchLaunch, folder: Path, *, room: int | None = None) -> None:
         self._launch = launch
-        self._folder = folder
         self._sources = sources.open_sources(
             launch.inputs,
             format_of=formats.format_of,
             by_path=launch.settings.takes == "files",
             output=launch.output.location,
         )
+        self._nearby = nearby.Nearby(folder, self._sources, room=room)
+        self._looked_at: SourceFile | None = None
         self._read = launch.inputs.read
         self._headed = ""  # the one file with a header, where only one has it
         self._sampled: list[SourceFile] = []
+        self._columns: dict[str, Any] = {}  # of those that were sampled, by URI
         self._per_format: dict[str, int] = {}
         self._digest = hashlib.sha256()
         self.files = self.left_out = 0
@@ -63,7 +64,7 @@ class Intake:
         if limits.are_limited(asked):
             files, asked = self._limited(list(files))
         batches = planner.plan(
-            files,
+            self._nearby.ahead(files, self._comes_whole),
             settings,
             self._read_of,
             near=self._near_enough,
@@ -97,9 +98,8 @@ class Intake:
         return [urls.without_secrets(location) for location in self._launch.inputs.locations]
 
     def fetch(self, file: SourceFile, path: str) -> None:
-        """Bring `file` near. Raises DataError."""
-        index, _, own = file.fetch.partition(":")
-        self._sources[int(index)].fetch(dataclasses.replace(file, fetch=own), path)
+        """Bring `file` near. May be called from several threads. Raises DataError."""
+        self._nearby.fetch(file, path)
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -132,7 +132,7 @@ class Intake:
 
         def tables() -> Iterator[tuple[Any, rewriting.Origin]]:
             for file in files:
-                path = self._near(file) if file.fetch else file.uri
+                path = self._nearby.whole(file) if file.fetch else file.uri
                 cuts = formats.of(file.format).cuts(path, self._read_of(file), size=MINI_BATCH_BYTES, rows=1)
                 for table in reader.stream([Piece(file, cut, path) for cut in cuts]):
                     origin = rewriting.Origin(file.uri, table.column(rows.ROW)[0].as_py())
@@ -146,7 +146,7 @@ class Intake:
         """Where only the first file has a header (MLTable's ``from_first_file``): the others' columns, from it."""
         if self._read.header != "from_first_file" or self._read.column_names or file.format != "csv":
             return
-        path = file.uri if self._sources[index].is_local() else self._near(_at(file, index))
+        path = file.uri if self._sources[index].is_local() else self._nearby.whole(_at(file, index))
         schema = formats.of(file.format).schema(path, self._read)
         self._read = dataclasses.replace(self._read, column_names=tuple(schema.names))
         self._headed = file.uri
@@ -155,39 +155,39 @@ class Intake:
         """How `file` is looked at: whatever is cut from it is read as all others are."""
         return self._launch.inputs.read if file.uri == self._headed else self._read
 
+    def _comes_whole(self, file: SourceFile) -> bool:
+        """Whether all of `file` must be here to plan it: it is a large text, or its header has to be cut off."""
+        if not file.fetch or self._launch.settings.takes == "files":
+            return False
+        is_cut = file.size > MINI_BATCH_BYTES and not self._launch.settings.partition_keys
+        return file.uri == self._headed or (is_cut and file.format != "parquet")
+
     def _near_enough(self, file: SourceFile) -> planner.Near:
-        """What must be here of `file` to plan it. One that is to be fetched is fetched now if only then it can be
-        cut: it is large and has no end that tells of all of it, or its header has to be cut off."""
+        """What must be here of `file` to plan it."""
+        if self._looked_at is not None:
+            self._nearby.leave(self._looked_at)
+        self._looked_at = file
         if not file.fetch:
             return planner.Near(file.uri, file.uri)
-        if file.uri != self._headed:
-            if file.size <= MINI_BATCH_BYTES or self._launch.settings.partition_keys:
-                return planner.Near("", "")
-            end = self._end_of(file)
-            if end:
-                return planner.Near(end, "")
-        path = self._near(file)
-        return planner.Near(path, path)
+        if file.uri != self._headed and (
+            file.size <= MINI_BATCH_BYTES or self._launch.settings.partition_keys
+        ):
+            return planner.Near("", "")
+        end = "" if self._comes_whole(file) else self._nearby.end_of(file)
+        path = end or self._nearby.whole(file)
+        if file in self._sampled:
+            self._columns_of(file)  # while it is here
+        return planner.Near(path, "")
 
-    def _end_of(self, file: SourceFile) -> str:
-        """Where a file lies that has the end of `file` and is hollow before: enough to know the columns and cuts of
-        a Parquet file. Empty: nothing less than the whole of `file` is enough, or the whole is here."""
-        index, _, own = file.fetch.partition(":")
-        if file.format != "parquet" or fetching.place_of(self._folder, file).exists():
-            return ""
-        path = fetching.place_of(self._folder / _ENDS, file)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not self._sources[int(index)].fetch_end(dataclasses.replace(file, fetch=own), str(path)):
-                return ""
-        return str(path)
-
-    def _near(self, file: SourceFile) -> str:
-        path = fetching.place_of(self._folder, file)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.fetch(file, str(path))
-        return str(path)
+    def _columns_of(self, file: SourceFile) -> Any:
+        """The schema of one that was sampled, looked at once."""
+        if file.uri not in self._columns:
+            path = file.uri
+            if file.fetch:
+                is_large = file.size > MINI_BATCH_BYTES
+                path = (is_large and self._nearby.end_of(file)) or self._nearby.whole(file)
+            self._columns[file.uri] = formats.of(file.format).schema(path, self._read_of(file))
+        return self._columns[file.uri]
 
     def _sample(self, file: SourceFile) -> None:
         count = self._per_format.get(file.format, 0)
@@ -203,13 +203,7 @@ class Intake:
         if not self._sampled:
             return pa.schema([])
         kinds = {file.format for file in self._sampled}
-        found = []
-        for file in self._sampled:
-            path = file.uri
-            if file.fetch:
-                large = file.size > MINI_BATCH_BYTES
-                path = (large and self._end_of(file)) or self._near(file)
-            found.append((file.uri, formats.of(file.format).schema(path, self._read_of(file))))
+        found = [(file.uri, self._columns_of(file)) for file in self._sampled]
         unified = schemas.unify(
             [pair for pair in found if len(pair[1])] or found[:1], text=not kinds & {"parquet", "arrow"}
         )

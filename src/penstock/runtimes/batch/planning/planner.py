@@ -29,7 +29,7 @@ Partition = tuple[Any, ...]
 @dataclass(frozen=True)
 class Near:
     """What is here of a file. `cut_at` is where it can be cut, for which less than the whole may do; empty: it is
-    one piece. `whole` is where all of it lies; empty: it is fetched when it is its turn."""
+    one piece. `whole` is where all of it stays; empty: it is fetched in its turn, unless it is here then."""
 
     cut_at: str
     whole: str
