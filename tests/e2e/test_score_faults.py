@@ -241,6 +241,24 @@ def test_an_input_that_changes_is_no_input(jobs: batch_jobs.Jobs, tmp_path: Path
     assert not (tmp_path / "out.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("does", "fails"), [("open(name, 'a').write('more')", True), ("os.unlink(name)", False)]
+)
+def test_files_that_change_under_a_script(
+    jobs: batch_jobs.Jobs, tmp_path: Path, does: str, fails: bool
+) -> None:
+    """A script may clear away what it has read; nobody may write to it meanwhile."""
+    (tmp_path / "in").mkdir()
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / "in" / name).write_text(name)
+    text = f"import os\n\n\ndef run(names):\n    for name in names:\n        {does}\n    return names\n"
+    batch_jobs.script(tmp_path, text)
+    given = ("--script", "code/score.py", "-i", "in", "--output", "out.csv", "--mini-batch-size", "2")
+    done = jobs.run(*given, report="text", code=5 if fails else 0)
+    assert ("a.txt has changed" in done.err) == fails
+    assert not fails or "2 files failed" in done.err
+
+
 def test_another_schema_in_the_middle_is_told_before_any_work(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
     batch_jobs.model(tmp_path)
     folder = batch_jobs.parquet(tmp_path, [10, 10, 10])

@@ -45,9 +45,9 @@ class Reader:
         Raises DataError: a file that changed since it was planned, or what its format finds.
         """
         for piece in pieces:
-            _check_unchanged(piece)
+            check_unchanged(piece)
             yield from self._of(piece, refuse)
-            _check_unchanged(piece)
+            check_unchanged(piece)
 
     def _of(self, piece: Piece, refuse: Refuse) -> Iterator[Any]:
         offered = self.schema.names if self.columns is None else self.columns
@@ -118,13 +118,16 @@ def _with_origin(batch: Any, piece: Piece, row: int, schema: Any, columns: Seque
     return table.append_column(ROW, pa.array(range(row, row + count), pa.int64()))
 
 
-def _check_unchanged(piece: Piece) -> None:
-    """A file that somebody writes while it is read would give rows of two states."""
+def check_unchanged(piece: Piece, *, may_be_gone: bool = False) -> None:
+    """A file that somebody writes while it is read would give rows of two states. Raises DataError; unless
+    `may_be_gone`, for one that is not there, too."""
     if piece.file.fetch:
         return
     try:
-        status = os.stat(piece.path)
+        status = os.stat(piece.path or piece.file.uri)
     except OSError as error:
+        if may_be_gone:
+            return
         raise DataError(
             f"{piece.file.uri} cannot be read any more: {error.strerror}",
             hint="restore the file and resume the job, or start a new one",

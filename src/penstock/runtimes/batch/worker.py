@@ -127,7 +127,8 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the edge: a worker that died of it would be asked again
             written.discard()
             letters.discard()
-            outcome = _failure_of(error, calling)
+            files = len(order.pieces) if self._job.settings.takes == "files" else 0
+            outcome = _failure_of(error, calling, items=files)
         letters.close()
         took = time.perf_counter() - began
         return Outcome(
@@ -154,8 +155,12 @@ class Worker:
             uris = {path: piece.file.uri for path, piece in zip(paths, order.pieces)}
             marks = [0, *(mark for mark in calling.splits(order) if 0 < mark < len(paths)), len(paths)]
             for start, stop in zip(marks, marks[1:]):
+                for piece in order.pieces[start:stop]:
+                    rows.check_unchanged(piece)
                 for given, scored in calling.score(paths[start:stop], start):
                     yield [uris[path] for path in given], scored
+                for piece in order.pieces[start:stop]:
+                    rows.check_unchanged(piece, may_be_gone=True)  # a script may clear away what it has read
             return
         size = calls.spans(
             self._job.settings, getattr(self._scorer, "row_independent", True), default=CALL_ROWS
@@ -288,10 +293,10 @@ def offered_schema(job: Job) -> Any:
     return rewriting.schema_after(schema, job.transformations)
 
 
-def _failure_of(error: BaseException, calling: Calls) -> dict[str, Any]:
-    """What to say of a mini-batch that cannot be read or staged: all of it has failed."""
+def _failure_of(error: BaseException, calling: Calls, *, items: int) -> dict[str, Any]:
+    """What to say of a mini-batch that cannot be read or staged: all of it has failed, `items` at least."""
     message = error.message if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
-    items = max(calling.items, 1)
+    items = max(calling.items, items, 1)
     return {
         "error": message,
         "hint": error.hint if isinstance(error, PenstockError) else "",
