@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import mlflow
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
 
 from support import batch_jobs
 
@@ -145,3 +149,23 @@ def test_a_file_that_is_listed_twice_counts_twice(jobs: batch_jobs.Jobs, tmp_pat
     done = jobs.run(*SCRIPT, "-i", "data", "-i", "data/0001.parquet", "--output", "out.csv")
     assert list(pd.read_csv(tmp_path / "out.csv")["seen"]) == [*range(7), *range(3, 7)]
     assert done.event("planned")["files"] == 3
+
+
+def test_a_signature_says_what_samples_leave_open(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
+    """Whole numbers at the beginning, middle and end of the text, and something else between."""
+
+    class Doubles(mlflow.pyfunc.PythonModel):
+        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+            return model_input["amount"] * 2 + model_input["code"].str.len()
+
+    signature = ModelSignature(inputs=Schema([ColSpec("double", "amount"), ColSpec("string", "code")]))
+    mlflow.pyfunc.save_model(
+        str(tmp_path / "model"), python_model=Doubles(), signature=signature, pip_requirements=["numpy"]
+    )
+    lines = [f"{number},{100_000 + number}" for number in range(200_000)]
+    lines[60_000], lines[150_000] = "0.25,abc", "7,"
+    (tmp_path / "data.csv").write_text("\n".join(["amount,code", *lines]) + "\n")
+    jobs.run("model", "-i", "data.csv", "--output", "out.csv", "--environment", "current")
+    found = pd.read_csv(tmp_path / "out.csv")["prediction"]
+    assert len(found) == 200_000
+    assert (found[60_000], found[5]) == (3.5, 16)

@@ -98,6 +98,11 @@ def resolve(sources: Sources, said: Draft, asked: Asked, *, jobs_root: str) -> B
     inputs = _inputs(filed, asked)
     if output.form == BY_FILE:
         inputs = _by_file(inputs, asked)
+    elif found == "mlflow" and draft.model is not None and not is_script:
+        from penstock.spec import mlflow_signatures
+
+        expected = mlflow_signatures.column_types(draft.model.path)
+        inputs = dataclasses.replace(inputs, expected_types=expected)
     settings = _settings(
         filed, asked, inputs, output.form, is_script=is_script, model_directory=draft.model_directory
     )

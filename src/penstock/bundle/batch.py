@@ -83,6 +83,9 @@ class Inputs:
     """SQL: an integer column by whose ranges the query is read; empty: its result is read in one go."""
     storage: Mapping[str, str] = field(default_factory=dict)
     """Options of the remote file system (endpoint_url, connection_string, ...)."""
+    expected_types: Mapping[str, str] = field(default_factory=dict)
+    """Arrow's types by column, as a model's signature has them, for texts whose samples leave it open: what looks
+    like whole numbers may be ``double`` or ``string``."""
     nested: bool = True
     """Files in folders within a folder are input, too."""
     is_table: bool = False

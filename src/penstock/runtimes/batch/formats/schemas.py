@@ -8,7 +8,7 @@ Python 3.8; pyarrow inside the functions.
 from __future__ import annotations
 
 import os
-from typing import Any, Iterable, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 from penstock.errors import DataError
 from penstock.runtimes.batch.formats import column_kinds
@@ -46,6 +46,24 @@ def unify(schemas: Iterable[tuple[str, Any]], *, text: bool) -> Any:
             if not joint.equals(types[name]):
                 types[name], first[name] = joint, file
     return pa.schema([pa.field(name, kind) for name, kind in types.items()])
+
+
+def as_expected(schema: Any, expected: Mapping[str, str], *, any_as_text: bool) -> Any:
+    """`schema`, guessed from samples of texts, where a column of `expected` gets the type that is named there, if
+    whatever looked like the guess can be read so: whole numbers as ``double``, what is missing throughout as
+    anything, and anything as ``string`` where `any_as_text`."""
+    import pyarrow as pa
+
+    fields = []
+    for field in schema:
+        kind = column_kinds.type_of(expected[field.name]) if field.name in expected else field.type
+        is_wider = pa.types.is_floating(kind) and pa.types.is_integer(field.type)
+        is_text = any_as_text and pa.types.is_string(kind)
+        if is_wider or is_text or pa.types.is_null(field.type):
+            fields.append(pa.field(field.name, kind))
+        else:
+            fields.append(field)
+    return pa.schema(fields)
 
 
 def choose(schema: Any, columns: Sequence[str] | None) -> Any:

@@ -207,6 +207,10 @@ class Intake:
         unified = schemas.unify(
             [pair for pair in found if len(pair[1])] or found[:1], text=not kinds & {"parquet", "arrow"}
         )
+        if kinds <= {"csv", "jsonl"} and not self._launch.inputs.transformations:
+            expected = self._launch.inputs.expected_types
+            open_ = {name: kind for name, kind in expected.items() if name not in self._read.column_types}
+            unified = schemas.as_expected(unified, open_, any_as_text=kinds == {"csv"})
         types: dict[str, str] = {}
         for source in self._sources:
             types.update(source.column_types())

@@ -120,3 +120,29 @@ def test_casts_that_lose_something_are_refused() -> None:
 def test_long_lists_are_cut_short_in_messages() -> None:
     assert schemas.listed([str(number) for number in range(20)]).endswith("11 and 8 more")
     assert schemas.clipped("x\n" * 100) == " ".join("x" * 39)[:77] + "..."
+
+
+@pytest.mark.parametrize("any_as_text", [True, False])
+def test_a_guess_gives_way_to_what_a_model_expects(any_as_text: bool) -> None:
+    guessed = pa.schema(
+        {
+            "whole": pa.int64(),
+            "part": pa.float64(),
+            "code": pa.int64(),
+            "none": pa.null(),
+            "word": pa.string(),
+        }
+    )
+    expected = {
+        "whole": "double",
+        "part": "int64",
+        "code": "string",
+        "none": "int64",
+        "word": "double",
+        "gone": "double",
+    }
+    found = schemas.as_expected(guessed, expected, any_as_text=any_as_text)
+    code = pa.string() if any_as_text else pa.int64()
+    assert found == pa.schema(
+        {"whole": pa.float64(), "part": pa.float64(), "code": code, "none": pa.int64(), "word": pa.string()}
+    )
