@@ -99,9 +99,10 @@ def resolve(sources: Sources, said: Draft, asked: Asked, *, jobs_root: str) -> B
     if output.form == BY_FILE:
         inputs = _by_file(inputs, asked)
     elif found == "mlflow" and draft.model is not None and not is_script:
+        from penstock.scoring.loaders import detection
         from penstock.spec import mlflow_signatures
 
-        expected = mlflow_signatures.column_types(draft.model.path)
+        expected = mlflow_signatures.column_types(detection.locate(draft.model.path))
         inputs = dataclasses.replace(inputs, expected_types=expected)
     settings = _settings(
         filed, asked, inputs, output.form, is_script=is_script, model_directory=draft.model_directory
@@ -133,10 +134,10 @@ def furnish(plan: BatchPlan, *, strict: bool, say: Callable[[str], None]) -> Bat
     `strict`: the Python that the files ask for, or none. Raises EnvironmentBuildError, and SpecError for an
     environment file that cannot be read.
     """
-    reads_rows = plan.launch.settings.takes != "files" or plan.launch.output.form not in _AS_RETURNED
-    furnished = environments.furnish(
-        plan.environment, strict=strict, say=say, also=(PYARROW,) if reads_rows else ()
-    )
+    form = plan.launch.output.form
+    reads_rows = plan.launch.settings.takes != "files" or form not in _AS_RETURNED
+    also = (PYARROW, "pandas") if form == BY_FILE else (PYARROW,) if reads_rows else ()
+    furnished = environments.furnish(plan.environment, strict=strict, say=say, also=also)
     return dataclasses.replace(
         plan.launch,
         python=furnished.python,
@@ -231,7 +232,7 @@ def _by_file(inputs: Inputs, asked: Asked) -> Inputs:
     if of_rows or asked.settings.get("mini_batch_unit") == "rows":
         raise errors.UsageError(
             "a deployment without a script gives its model whole .csv and .parquet files and images, as Azure ML "
-            "does, and the command line says how rows are read",
+            "does; an MLTable, a database or an option that says how rows are read cannot be meant",
             hint="--output results.csv scores rows, whatever they come from",
         )
     return dataclasses.replace(inputs, nested=False)
@@ -246,6 +247,8 @@ def _settings(
     if said.get("partition_keys"):
         _check_partitioned(said, asked, inputs, is_script=is_script)
         said.update(mini_batch_size=0, mini_batch_unit="files")  # the keys win, as on Azure ML
+        # There what is missing counts as failed, unless everything may fail.
+        said["sums_up"] = not (said.get("azure") and said.get("error_threshold", 0) >= 0)
     return batch.BatchSettings(**said)
 
 
@@ -285,7 +288,8 @@ def _takes(asked: Asked, inputs: Inputs, said: Mapping[str, Any], form: str, *, 
     if asked.takes:
         return {"files": "files", "dataframe": "frame"}[asked.takes]
     is_table = inputs.format in ("sql", "delta") or inputs.is_table or said.get("mini_batch_unit") == "rows"
-    return "frame" if is_table else str(said.get("takes", "files"))
+    # Where the file says arrow, the script is the command line's.
+    return "frame" if is_table or said.get("takes") == "frame" else "files"
 
 
 def _output(filed: BatchDraft, asked: Asked, *, is_script: bool) -> Output:

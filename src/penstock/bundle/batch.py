@@ -140,17 +140,19 @@ class BatchSettings:
     partition_keys: tuple[str, ...] = ()
     """Columns that the files' paths hold. All files in which they have the same values are one mini-batch and one
     call, whatever its size."""
+    sums_up: bool = False
+    """A script may return any number of items for those that it gets: of a partition it may make one model."""
     takes: str = "arrow"
     """What the scorer gets: ``arrow`` (a model of ours), ``frame`` (a script, a pandas DataFrame), ``files`` (a
-    script, a list of local paths)."""
+    list of local paths)."""
     method: str = ""
     """The model's method, ``predict_proba``; empty: its first."""
     input_columns: tuple[str, ...] = ()
     """The input's columns that the model takes, in its order; none: those of its names, or where it has none
     all numeric columns, if they are as many as it takes."""
     max_retries: int = 3
-    """How often a call is repeated that fails, dies or overstays. A model's own error is never repeated: the
-    same rows would fail again."""
+    """How often a call is repeated that fails, dies or overstays. What a model raises is never repeated: the same
+    rows would fail again."""
     timeout_s: float = 600.0
     """Longest time for one call; then the worker is killed and the call counts as failed."""
     fail_on_timeout: bool = False

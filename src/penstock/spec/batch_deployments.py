@@ -38,7 +38,6 @@ OUTPUT_FILE_NAME = "predictions.csv"
 
 _WITHOUT_EFFECT = (
     "compute",
-    "partition_keys",
     "app_insights_enabled",
     "resources.instance_type",
     "resources.max_instance_count",
@@ -77,17 +76,23 @@ def read(file: str, *, model_given: bool = False, environment_given: bool = Fals
         )
     environment, more = _environment(document, spec, code, model, given=environment_given)
     notes += more
+    without_effect: tuple[str, ...] = _WITHOUT_EFFECT
+    partitioned: dict[str, Any] = {}
+    if code is None:
+        without_effect += ("partition_keys",)
+    elif spec.partition_keys:
+        partitioned["partition_keys"] = tuple(spec.partition_keys)
     draft = Draft(
         name=deployment_names.name_of(document, spec.name),
         model=model,
         code=code,
         variables=_variables(document, spec),
         environment=environment,
-        notes=(*notes, *effects.notes(document, _WITHOUT_EFFECT)),
+        notes=(*notes, *effects.notes(document, without_effect)),
     )
     return BatchDraft(
         draft=draft,
-        batch=_batch(settings, workers=_instances(document, spec), code=code),
+        batch={**_batch(settings, workers=_instances(document, spec), code=code), **partitioned},
         output={"form": _form(code), "mode": "skip"},
         ignores_names=True,
         output_file_name=_file_name(document, spec, settings),

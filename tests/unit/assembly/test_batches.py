@@ -171,6 +171,30 @@ def test_what_is_refused() -> None:
     assert launch("night.yml", "in", output="x.csv", writing=lineage).output.lineage
 
 
+@pytest.mark.parametrize(
+    ("said", "sums_up"),
+    [
+        ({"partition_keys": ("day",)}, True),
+        ({"partition_keys": ("day",), "azure": True, "error_threshold": -1}, True),
+        ({"partition_keys": ("day",), "azure": True, "error_threshold": 0}, False),
+        ({}, False),
+    ],
+)
+def test_a_partition_may_be_summed_up(said: dict[str, Any], sums_up: bool) -> None:
+    assert launch("", "in", script="src/score.py", settings=said).settings.sums_up == sums_up
+
+
+def test_a_script_gets_files_though_the_deployment_has_none(here: Path) -> None:
+    text = DEPLOYMENT.replace("code_configuration: {code: src, scoring_script: score.py}\n", "")
+    (here / "bare.yml").write_text(text)
+    assert launch("bare.yml", "in").output.form == "append-row-mlflow"
+    assert launch("bare.yml", "in").settings.takes == "files"
+    assert not launch("bare.yml", "in").inputs.nested
+    assert launch("bare.yml", "in", output="x.csv").settings.takes == "arrow"
+    made = launch("bare.yml", "in", script="src/score.py")
+    assert (made.settings.takes, made.output.form, made.inputs.nested) == ("files", "append-row", True)
+
+
 def test_a_partition_is_scored_as_a_whole() -> None:
     keys = {"partition_keys": ("day",)}
     made = launch("", "in", script="src/score.py", settings={**keys, "mini_batch_size": 9}).settings

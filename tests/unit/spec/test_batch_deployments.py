@@ -77,6 +77,7 @@ def test_a_deployment_with_type_in_full():
         "workers": 6,
         "mini_batch_size": 5,
         "max_retries": 1,
+        "partition_keys": ("customer",),
         "timeout_s": 300.0,
         "error_threshold": 7,
         "logging_level": "DEBUG",
@@ -84,7 +85,7 @@ def test_a_deployment_with_type_in_full():
     assert found.output == {"form": "append-row", "mode": "skip"}
     assert found.output_file_name == "scores.csv"
     (effects,) = [note for note in draft.notes if "without effect" in note]
-    for key in ("compute", "resources.instance_type", "resources.shm_size", "partition_keys"):
+    for key in ("compute", "resources.instance_type", "resources.shm_size"):
         assert effects.count(key) == 1
     assert "tags" not in effects
 

@@ -48,7 +48,9 @@ class Calls:
         letters: DeadLetters,
         begin: Callable[[int, int], None],
         end: Callable[[int, int], None],
+        *,
         partition: Mapping[str, Any],
+        is_script: bool,
     ) -> None:
         self._scorer = scorer
         self._settings = settings
@@ -59,7 +61,7 @@ class Calls:
         self._allowed = order.failures_allowed
         self._number = order.number
         self._partition = partition
-        self._is_script = settings.takes != "arrow"
+        self._repeats = settings.max_retries if is_script else 0
         # Only scripts that take a context want to know which call this is.
         self._announce = getattr(scorer, "begin", None)
         self.items = self.failed = self.successes = 0
@@ -79,8 +81,7 @@ class Calls:
         if reason:
             self._give_up(data, reason, "")
             return
-        repeats = self._settings.max_retries if self._is_script else 0
-        yield from self._attempt(data, start, repeats)
+        yield from self._attempt(data, start, self._repeats)
 
     def refuse(self, piece: Piece, row: int, error: DataError) -> None:
         """A row of `piece` cannot be read. Raises EnoughError."""

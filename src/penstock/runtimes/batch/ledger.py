@@ -29,6 +29,8 @@ FILE, LOCK = "ledger.sqlite", "lock"
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE mini_batches (number INTEGER PRIMARY KEY, size INTEGER NOT NULL, pieces TEXT NOT NULL);
+CREATE TABLE further_parts (number INTEGER NOT NULL, pieces TEXT NOT NULL);
+CREATE INDEX further_parts_of ON further_parts (number);
 CREATE TABLE attempts (
     number INTEGER NOT NULL, attempt INTEGER NOT NULL, worker TEXT NOT NULL, at REAL NOT NULL,
     how TEXT NOT NULL, error TEXT NOT NULL
@@ -37,12 +39,8 @@ CREATE TABLE outcomes (number INTEGER PRIMARY KEY, failed INTEGER NOT NULL, outc
 CREATE INDEX failed_outcomes ON outcomes (number) WHERE failed > 0;
 """
 
-_PLAN = """
-INSERT INTO mini_batches VALUES (?, ?, ?) ON CONFLICT (number) DO UPDATE SET
-    size = size + excluded.size,
-    pieces = substr(pieces, 1, length(pieces) - 1) || ',' || substr(excluded.pieces, 2)
-"""
-"""A further part of a mini-batch is put behind those that are there: two JSON arrays become one."""
+_Planned = tuple[int, int, str]
+"""Number, input bytes and pieces of a mini-batch, or of a part of one."""
 
 PLAN_ROWS = 1000
 """Mini-batches that are written to the plan at a time."""
@@ -131,12 +129,28 @@ class Ledger:
         was begun before counts for nothing."""
         with self.together():
             self._base.execute("DELETE FROM mini_batches")
+            self._base.execute("DELETE FROM further_parts")
             remaining = iter(batches)
+            last = -1
             while some := list(itertools.islice(remaining, PLAN_ROWS)):
                 joined: dict[int, list[Piece]] = {}
                 for batch in some:
                     joined.setdefault(batch.number, []).extend(batch.pieces)
-                self._base.executemany(_PLAN, (_planned(number, pieces) for number, pieces in joined.items()))
+                planned = [_planned(number, pieces) for number, pieces in joined.items()]
+                self._write_parts(
+                    [row for row in planned if row[0] > last], [row for row in planned if row[0] <= last]
+                )
+                last = max(last, *joined)
+
+    def _write_parts(self, first: Sequence[_Planned], further: Sequence[_Planned]) -> None:
+        self._base.executemany("INSERT INTO mini_batches VALUES (?, ?, ?)", first)
+        self._base.executemany(
+            "UPDATE mini_batches SET size = size + ? WHERE number = ?",
+            [(size, number) for number, size, _ in further],
+        )
+        self._base.executemany(
+            "INSERT INTO further_parts VALUES (?, ?)", [(number, pieces) for number, _, pieces in further]
+        )
 
     def planned(self) -> tuple[int, int]:
         """How many mini-batches the plan has, and their bytes of input."""
@@ -147,9 +161,13 @@ class Ledger:
 
     def mini_batch(self, number: int) -> MiniBatch:
         """The `number`-th mini-batch of the plan."""
-        row = self._base.execute("SELECT pieces FROM mini_batches WHERE number = ?", (number,)).fetchone()
-        pieces = tuple(messages.piece_from_json(piece) for piece in json.loads(row[0]))
-        return MiniBatch(number=number, pieces=pieces)
+        parts = self._base.execute(
+            "SELECT pieces FROM (SELECT -1 AS part, pieces FROM mini_batches WHERE number = ?"
+            " UNION ALL SELECT rowid, pieces FROM further_parts WHERE number = ?) ORDER BY part",
+            (number, number),
+        )
+        pieces = (messages.piece_from_json(piece) for (part,) in parts for piece in json.loads(part))
+        return MiniBatch(number=number, pieces=tuple(pieces))
 
     def size_of(self, number: int) -> int:
         """Input bytes of a mini-batch."""
@@ -241,7 +259,7 @@ class Ledger:
             self.seconds += time.perf_counter() - began
 
 
-def _planned(number: int, pieces: Sequence[Piece]) -> tuple[int, int, str]:
+def _planned(number: int, pieces: Sequence[Piece]) -> _Planned:
     """A row of the plan."""
     size = sum(piece.cut.size for piece in pieces)
     return number, size, json.dumps([messages.piece_to_json(piece) for piece in pieces])

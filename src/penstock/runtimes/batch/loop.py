@@ -246,9 +246,10 @@ class Loop:
             elif action.do == "give-up":
                 self._give_up(action.number, action.attempt, action.why)
             elif action.do == "fail":
+                resume = f"penstock score --resume {self._launch.job}"
                 raise errors.JobError(
                     f"every attempt at mini-batch {action.number} ran out of time: {action.why}",
-                    hint=f"penstock score --resume {self._launch.job} --timeout 10m, or --no-fail-on-timeout",
+                    hint=f"{resume} with a longer --timeout, or with --no-fail-on-timeout",
                 )
 
     def _send(self, action: leases.Action, batch: MiniBatch) -> None:

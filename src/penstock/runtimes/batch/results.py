@@ -39,7 +39,9 @@ class Results:
         elif self._encoding == "append-row-mlflow":
             yield from (_mlflow(uri, predictions) for uri, predictions in zip(data, content))
         else:
-            yield self._table(data, content)
+            table = self._table(data, content)
+            if table.num_columns:  # a script that sums up may return nothing at all
+                yield table
 
     def _table(self, data: Any, content: Any) -> Any:
         predictions = content

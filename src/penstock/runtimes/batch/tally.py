@@ -73,6 +73,6 @@ class Tally:
                 f"{settings.allowed_failed_percent:g} %"
             )
         is_over = self.mini_batches >= planned > 0
-        if settings.fail_if_none_succeeded and is_over and not self.successes:
+        if settings.fail_if_none_succeeded and is_over and self.failed and not self.successes:
             return "No succeeded mini batch: every one of them failed"
         return ""

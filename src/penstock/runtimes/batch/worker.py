@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 import zlib
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping
 
 from penstock.errors import JobError, OutputError, PenstockError
 from penstock.kit import context, frames
@@ -47,7 +47,7 @@ class Worker:
         # a resumed job, which counts attempts from 1 again.
         self._mark = os.urandom(4).hex()
         self._schema = read_schema(job.schema)
-        is_script = job.settings.takes != "arrow"
+        is_script = job.manifest.code is not None
         offered = offered_schema(job)
         self._kept = results.kept_columns(job.output, offered, scorer.columns, is_script=is_script)
         self._results = results.Results(job.output, job.encoding, self._kept, job.model_digest)
@@ -105,16 +105,17 @@ class Worker:
             letters,
             lambda start, stop: tell(messages.CALLING, start, stop),
             lambda start, stop: tell(messages.WRITING, start, stop),
-            partitions.values_of(
+            partition=partitions.values_of(
                 order.pieces[0].file, self._job.settings.partition_keys, self._job.transformations
             ),
+            is_script=self._job.manifest.code is not None,
         )
         path = os.path.join(staging, f"{name}.part")
         written = Written(path, self._job.encoding)
         outcome: dict[str, Any] = {}
         try:
             tell(messages.READING)
-            for data, scored in self._scored(order, calling):
+            for data, scored in self._scored(order, calling, lambda: tell(messages.READING)):
                 for part in self._results.of(data, scored.content):
                     written.add(part)
             if not calling.items and self._job.settings.takes == "arrow":
@@ -149,7 +150,9 @@ class Worker:
             **outcome,
         )
 
-    def _scored(self, order: Order, calling: Calls) -> Iterator[Any]:
+    def _scored(self, order: Order, calling: Calls, is_reading: Callable[[], None]) -> Iterator[Any]:
+        """Each part that was scored, with its result. `is_reading` is told while a partition is gathered: no clock
+        bounds that as a whole."""
         if self._job.settings.takes == "files":
             paths = [piece.path or piece.file.uri for piece in order.pieces]
             uris = {path: piece.file.uri for path, piece in zip(paths, order.pieces)}
@@ -177,6 +180,8 @@ class Worker:
         tables = reader.stream(order.pieces, calling.refuse if is_apart else None)
         if uncut:
             tables, size = rows.measured(tables, uncut)
+        if self._job.settings.partition_keys:
+            tables = _telling(tables, is_reading)
         at = 0
         for table in rows.in_calls(tables, rows.call_sizes(size, calling.splits(order))):
             yield from calling.score(table, at)
@@ -211,6 +216,13 @@ class Worker:
             wanted = {*rewriting.columns_before(self._job.transformations, self._schema, list(wanted))}
         # At least one: a table without columns has no rows to count.
         return [name for name in self._schema.names if name in wanted] or self._schema.names[:1]
+
+
+def _telling(tables: Iterator[Any], tell: Callable[[], None]) -> Iterator[Any]:
+    """`tables` again, and `tell` called for each."""
+    for table in tables:
+        tell()
+        yield table
 
 
 class Written:

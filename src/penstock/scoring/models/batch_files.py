@@ -10,15 +10,19 @@ Runs in workers: Python 3.8; pandas, pyarrow and Pillow inside the functions.
 from __future__ import annotations
 
 import os
+import re
+import warnings
 from typing import Any, Sequence
 
 from penstock import errors
 from penstock.bundle.batch import BatchSettings, Output
-from penstock.scoring.interface import Scored
+from penstock.scoring.interface import Field, Scored
 from penstock.scoring.loaders.loaded import LoadedModel
 from penstock.scoring.models import batch, batch_images, batch_predictions, rows
 
 TABLES = (".csv", ".parquet", ".pqt")
+
+_INDEX = re.compile(r"__index_level_\d+__$")
 
 
 class FilesBatchScorer:
@@ -35,6 +39,7 @@ class FilesBatchScorer:
         self._output = output
         self._method = batch.method_of(model, settings)
         self._predictions = batch_predictions.Predictions(model.signature, self._method, output)
+        self._texts = {field.name for field in model.signature.inputs if _is_text(field)}
         self._of_rows: batch.ModelBatchScorer | None = None
         self._schema: Any = None
 
@@ -67,7 +72,9 @@ class FilesBatchScorer:
             if kind in batch_images.SUFFIXES:
                 return self._of_image(batch_images.read(path))
         except (errors.DataError, errors.InputError) as error:
-            raise errors.DataError(error.message, file=os.path.basename(path), hint=error.hint) from error
+            name, row = os.path.basename(path), getattr(error, "row", -1)
+            place = f"row {row} (from 0): " if row >= 0 else ""
+            raise errors.DataError(f"{place}{error.message}", file=name, hint=error.hint) from error
         raise errors.DataError(
             f"a model is not given files of this kind; it is given {', '.join((*TABLES, *batch_images.SUFFIXES))}",
             file=os.path.basename(path),
@@ -75,7 +82,8 @@ class FilesBatchScorer:
         )
 
     def _read_csv(self, path: str) -> Any:
-        """Columns that the model takes as text are read as they stand: the code ``007`` keeps its zeros."""
+        """Columns that the model takes as text are read as they stand: the code ``007`` keeps its zeros, and the
+        country ``NA`` its name."""
         import pyarrow as pa
 
         try:
@@ -85,9 +93,19 @@ class FilesBatchScorer:
                 "a CSV file is read with pandas, which the environment lacks",
                 hint="add pandas to its conda file",
             ) from error
-        texts: Any = {field.name: str for field in self._model.signature.inputs if field.dtype == "str"}
         try:
-            table = pa.Table.from_pandas(pd.read_csv(path, dtype=texts), preserve_index=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                # Without an index: else values beyond the header's names push all others to the left. In one piece:
+                # else a column is guessed anew in every part of the file.
+                frame = pd.read_csv(path, index_col=False, low_memory=False)
+            texts = [name for name in frame.columns if name in self._texts]
+            if texts:
+                as_written: Any = {"dtype": str, "keep_default_na": False, "na_values": [""]}
+                frame[texts] = pd.read_csv(path, index_col=False, usecols=texts, **as_written)
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+        except pd.errors.ParserWarning as error:
+            raise errors.DataError("its rows have more values than its header has names") from error
         except (
             ValueError,
             OSError,
@@ -120,11 +138,18 @@ class FilesBatchScorer:
         return self._predictions.table([result] if found < 0 else result, max(found, 1))
 
 
+def _is_text(field: Field) -> bool:
+    named = field.categories or ()
+    return field.dtype == "str" or (bool(named) and all(isinstance(value, str) for value in named))
+
+
 def _read_parquet(path: str) -> Any:
+    """Without a frame's nameless index, which pandas would not take for a column either."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path).read(use_threads=False)
+        table = pq.ParquetFile(path).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise errors.DataError(f"cannot be read as Parquet: {error}") from error
+    return table.drop_columns([name for name in table.column_names if _INDEX.match(name)])

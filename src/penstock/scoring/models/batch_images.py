@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any, Iterator, Sequence
+from typing import Any, Sequence
 
 from penstock import errors
 from penstock.scoring.interface import Field
@@ -32,14 +32,19 @@ def read(path: str) -> Any:
     try:
         with Image.open(path) as image:
             image.load()
-            # The values of a palette are names of colours.
-            return (
-                image.convert("RGBA" if "transparency" in image.info else "RGB")
-                if image.mode == "P"
-                else image
-            )
+            mode = _plain_mode(image)
+            return image if mode == image.mode else image.convert(mode)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise errors.DataError(f"cannot be read as an image: {error}") from error
+
+
+def _plain_mode(image: Any) -> str:
+    """A mode whose values are brightness: those of a palette are names of colours, those of CMYK are ink."""
+    if image.mode in ("P", "PA", "LA", "La", "RGBa"):
+        return "RGBA" if image.mode != "P" or "transparency" in image.info else "RGB"
+    return {"1": "L", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}.get(
+        image.mode, str(image.mode)
+    )
 
 
 def array(image: Any) -> Any:
@@ -54,28 +59,46 @@ def shaped(image: Any, field: Field) -> Any:
     and with the channels in front where that alone fits. Colours are turned to grey, or grey to colours, where
     the signature asks for it. Last, as Azure ML does, values are reshaped as they come. Raises DataError."""
     own = array(image)
-    modes = (image.convert(mode) for mode in _MODES if mode != image.mode)
-    for found in itertools.chain((own,), map(array, modes)):
-        for arranged in _arrangements(found):
-            if _fits(arranged.shape, field.shape):
-                return arranged.astype(field.dtype, copy=False)
-    flat = (1 if field.shape[0] == -1 else field.shape[0], *field.shape[1:])
-    fixed = math.prod(size for size in flat if size != -1)
-    if own.size == fixed or (flat.count(-1) == 1 and fixed and own.size % fixed == 0):
-        return own.reshape(flat).astype(field.dtype, copy=False)
-    raise errors.DataError(
-        f"an image of the shape {_told(own.shape)} does not fit the model's input {_told(field.shape)}",
-        hint="bring images to the model's size first, or write a scoring script that does",
-    )
+    found = _arranged(image, own, field.shape)
+    if found is None:
+        flat = (1 if field.shape[0] == -1 else field.shape[0], *field.shape[1:])
+        fixed = math.prod(size for size in flat if size != -1)
+        if own.size == fixed or (flat.count(-1) == 1 and fixed and own.size % fixed == 0):
+            found = own.reshape(flat)
+    if found is None:
+        raise errors.DataError(
+            f"an image of the shape {_told(own.shape)} does not fit the model's input {_told(field.shape)}",
+            hint="bring images to the model's size first, or write a scoring script that does",
+        )
+    made = found.astype(field.dtype, copy=False)
+    if made.dtype.kind in "iub" and (made != found).any():
+        raise errors.DataError(
+            f"the values of a {found.dtype} image do not fit into {field.dtype}, which the model takes",
+            hint="bring images to 8 bits a channel first, or write a scoring script that does",
+        )
+    return made
 
 
-def _arrangements(found: Any) -> Iterator[Any]:
-    """`found` in every order of its dimensions that an image may have, most likely first; a copy nowhere."""
-    is_grey = found.ndim == 2
-    orders = [found, found[..., None], found[None]] if is_grey else [found, found.transpose(2, 0, 1)]
-    for order in orders:
-        yield order[None]
-    yield from orders
+def _arranged(image: Any, own: Any, wanted: Sequence[int]) -> Any:
+    """`image` as an array of the shape `wanted`, None where it has none. What is nearest to the image comes first:
+    as one of several, as it is, then in other colours."""
+    # Of more than 8 bits a channel a conversion would lose some.
+    modes = [mode for mode in _MODES if mode != image.mode and image.mode in _MODES]
+    others = (array(image.convert(mode)) for mode in modes)
+    for number, found in enumerate(itertools.chain((own,), others)):
+        is_grey = found.ndim == 2
+        orders = [found, found[..., None], found[None]] if is_grey else [found, found.transpose(2, 0, 1)]
+        candidates = [order[None] for order in orders]
+        last = found[..., None] if is_grey else found
+        # The first size of a shape counts images, unless it is fixed: only channels at the end tell otherwise.
+        if wanted[0] != -1:
+            candidates += orders
+        elif number == 0 or wanted[-1] == last.shape[-1]:
+            candidates.append(last)
+        for candidate in candidates:
+            if _fits(candidate.shape, wanted):
+                return candidate
+    return None
 
 
 def _fits(shape: Sequence[int], wanted: Sequence[int]) -> bool:

@@ -57,7 +57,7 @@ def open_batch_script(manifest: Manifest, settings: BatchSettings, schema: Any =
         script,
         takes=settings.takes,
         names=None if schema is None else list(schema.names),
-        sums_up=_sums_up(settings),
+        sums_up=settings.sums_up,
         notes=tuple(clashes),
     )
 
@@ -71,12 +71,6 @@ def _require_pandas() -> None:
             stage="import",
             hint="Add pandas to the environment's conda file or requirements.",
         ) from error
-
-
-def _sums_up(settings: BatchSettings) -> bool:
-    """Whether the script may return what it likes: of a partition it may make one model, or one number. Azure ML
-    still counts what is missing as failed, unless its ``error_threshold`` is -1."""
-    return bool(settings.partition_keys) and not (settings.azure and settings.error_threshold >= 0)
 
 
 def _set_variables(manifest: Manifest, directory: str) -> None:

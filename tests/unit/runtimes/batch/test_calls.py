@@ -61,7 +61,8 @@ def made(
         letters,
         lambda start, stop: events.append(("begin", start, stop)),
         lambda start, stop: events.append(("end", start, stop)),
-        {},
+        partition={},
+        is_script=said.get("takes", "arrow") != "arrow",
     )
     return calling, letters
 

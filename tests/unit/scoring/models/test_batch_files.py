@@ -34,7 +34,7 @@ def test_each_file_is_one_call(tmp_path: Path) -> None:
 
     (tmp_path / "one.csv").write_text("b,a,more\n007,1,\ny,2,\n")
     (tmp_path / "none.csv").write_text("b,a\n")
-    (tmp_path / "TWO.CSV").write_text("a,b\n0.5,\n")
+    (tmp_path / "TWO.CSV").write_text("a,b\n0.5,,\n")
     pd.DataFrame({"b": ["z"], "a": [3]}).to_parquet(tmp_path / "three.pqt")
     paths = [str(tmp_path / name) for name in ("one.csv", "none.csv", "TWO.CSV", "three.pqt")]
     scored = scorer(answer, COLUMNS).score(paths)
@@ -49,6 +49,36 @@ def test_each_file_is_one_call(tmp_path: Path) -> None:
     assert [len(frame) for frame in calls] == [2, 1, 1]
     assert [list(frame["b"].fillna("-")) for frame in calls] == [["007", "y"], ["-"], ["z"]]
     assert all(list(frame.columns) == ["a", "b"] for frame in calls)
+
+
+def test_texts_are_read_as_they_stand_and_others_as_pandas_does(tmp_path: Path) -> None:
+    found: list[pd.DataFrame] = []
+
+    def answer(frame: pd.DataFrame) -> Any:
+        found.append(frame)
+        return frame["a"]
+
+    signature = Signature("table", (*COLUMNS.inputs, Field("c", "category", categories=("01", "02"))))
+    (tmp_path / "x.csv").write_text("a,b,c,mixed\n1,NA,01,1\nNA,,02,x\nnan,null,01,2\n")
+    scorer(answer, signature).score([str(tmp_path / "x.csv")])
+    assert found[0]["b"].fillna("-").tolist() == ["NA", "-", "null"]
+    assert found[0]["c"].astype(str).tolist() == ["01", "02", "01"]
+    assert found[0]["a"].isna().tolist() == [False, True, True]
+
+
+def test_a_column_of_numbers_and_then_words_harms_nobody(tmp_path: Path) -> None:
+    lines = [f"1,x,{number if number < 300_000 else 'word'}\n" for number in range(300_002)]
+    (tmp_path / "x.csv").write_text("a,b,note\n" + "".join(lines))
+    scored = scorer(lambda frame: frame["a"], COLUMNS).score([str(tmp_path / "x.csv")])
+    assert scored.content[0].num_rows == 300_002
+
+
+def test_a_frames_own_index_is_no_column(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [0.5, 0.5, 0.5]})[lambda each: each.x > 1]
+    frame.to_parquet(tmp_path / "x.parquet")
+    matrix = Signature("array", (Field("input", "float64", (-1, 2)),))
+    scored = scorer(lambda given: given.sum(axis=1), matrix).score([str(tmp_path / "x.parquet")])
+    assert scored.content[0].to_pydict() == {"prediction": [2.5, 3.5]}
 
 
 def test_images(tmp_path: Path) -> None:
@@ -70,6 +100,8 @@ def test_images(tmp_path: Path) -> None:
         ("x.txt", b"a,b\n1,2\n", "files of this kind"),
         ("x.csv", b"", "cannot be read as CSV"),
         ("x.csv", b"a,b\n1,2\n1,2,3\n", "cannot be read as CSV"),
+        ("x.csv", b"a,b\n1,2,5\n3,4,6\n", "more values than its header has names"),
+        ("x.csv", b"a,b\n1,x\nmuch,x\n", "a"),
         ("x.csv", b"\xff\xfe,b\n1,2\n", "cannot be read as CSV"),
         ("x.parquet", b"PAR1", "cannot be read as Parquet"),
         ("x.csv", b"b\nx\n", "a"),

@@ -51,8 +51,32 @@ def test_grey_and_colours_are_turned_into_each_other() -> None:
     np.testing.assert_array_equal(shaped(grey, -1, 4, 6, 1), grey[None, ..., None])
     np.testing.assert_array_equal(shaped(grey, -1, 1, 4, 6), grey[None, None])
     np.testing.assert_array_equal(shaped(grey, -1, -1, -1, 3), np.repeat(grey[None, ..., None], 3, axis=3))
+    np.testing.assert_array_equal(shaped(grey, -1, -1, 3), np.repeat(grey[..., None], 3, axis=2))
+    np.testing.assert_array_equal(shaped(grey, -1, -1), grey.reshape(1, 24))
     np.testing.assert_array_equal(shaped(np.dstack([grey] * 3), -1, 4, 6, 1), grey[None, ..., None])
+    np.testing.assert_array_equal(shaped(np.dstack([grey] * 3), -1, 4, 6), grey[None])
     assert shaped(grey, -1, 24).dtype == np.float32
+
+
+def test_odd_modes_are_brightness(tmp_path: Path) -> None:
+    tensor = Field("image", "uint8", (-1, -1, -1, 3))
+
+    def read(made: Image.Image, name: str) -> np.ndarray:
+        made.save(tmp_path / name)
+        return batch_images.shaped(batch_images.read(str(tmp_path / name)), tensor)
+
+    white = np.full((1, 4, 6, 3), 255)
+    np.testing.assert_array_equal(read(Image.new("1", (6, 4), 1), "1.png"), white)
+    np.testing.assert_array_equal(read(Image.new("LA", (6, 4), (255, 9)), "la.png"), white)
+    assert read(Image.new("CMYK", (6, 4), (0, 0, 0, 0)), "cmyk.jpg").min() > 250
+    deep = Image.fromarray(np.full((4, 6), 1000, dtype=np.uint16))
+    with pytest.raises(errors.DataError, match="does not fit"):
+        read(deep, "deep.png")
+    grey = Field("image", "uint8", (-1, 4, 6))
+    with pytest.raises(errors.DataError, match="a uint16 image do not fit into uint8"):
+        batch_images.shaped(deep, grey)
+    wide = Field("image", "float32", (-1, 4, 6))
+    np.testing.assert_array_equal(batch_images.shaped(deep, wide), np.full((1, 4, 6), 1000, dtype=np.float32))
 
 
 def test_what_fits_nowhere_is_told() -> None:

@@ -82,7 +82,9 @@ class Intake:
         schema = None if settings.takes == "files" else self._schema()
         if schema is not None:
             offered = rewriting.schema_after(schema, asked) if asked else schema
-            results.kept_columns(self._launch.output, offered, (), is_script=settings.takes != "arrow")
+            results.kept_columns(
+                self._launch.output, offered, (), is_script=self._launch.manifest.code is not None
+            )
         ledger.remember(
             files=self.files,
             input_bytes=self.size,
@@ -137,6 +139,8 @@ class Intake:
                 for table in reader.stream([Piece(file, cut, path) for cut in cuts]):
                     origin = rewriting.Origin(file.uri, table.column(rows.ROW)[0].as_py())
                     yield table.drop_columns([rows.FILE, rows.ROW]), origin
+                if file.fetch:
+                    self._nearby.leave(file)
 
         window = limits.find(asked, tables())
         within = limits.files_within(files, window, lambda file: file.uri)
@@ -164,11 +168,11 @@ class Intake:
 
     def _near_enough(self, file: SourceFile) -> planner.Near:
         """What must be here of `file` to plan it."""
+        if not file.fetch:
+            return planner.Near(file.uri, file.uri)
         if self._looked_at is not None:
             self._nearby.leave(self._looked_at)
         self._looked_at = file
-        if not file.fetch:
-            return planner.Near(file.uri, file.uri)
         if file.uri != self._headed and (
             file.size <= MINI_BATCH_BYTES or self._launch.settings.partition_keys
         ):
@@ -203,7 +207,11 @@ class Intake:
         if not self._sampled:
             return pa.schema([])
         kinds = {file.format for file in self._sampled}
-        found = [(file.uri, self._columns_of(file)) for file in self._sampled]
+        found = []
+        for file in self._sampled:
+            found.append((file.uri, self._columns_of(file)))
+            if file.fetch:
+                self._nearby.leave(file)
         unified = schemas.unify(
             [pair for pair in found if len(pair[1])] or found[:1], text=not kinds & {"parquet", "arrow"}
         )

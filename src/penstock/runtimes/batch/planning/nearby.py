@@ -39,6 +39,7 @@ class Nearby:
         self._sources = sources
         self._room = room
         self._taken = 0
+        self._staying: set[Path] = set()
         self._leaving: set[Path] = set()
         self._lock = threading.Lock()
 
@@ -53,10 +54,12 @@ class Nearby:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             self.fetch(file, str(path))
-            with self._lock:
+        with self._lock:
+            if path not in self._staying and path not in self._leaving:
                 if self._taken + file.size > self._most():
                     self._leaving.add(path)
                 else:
+                    self._staying.add(path)
                     self._taken += file.size
         return str(path)
 
@@ -89,18 +92,30 @@ class Nearby:
         """`files` again, in order; those whose whole `is_wanted` are here when they come. Raises DataError."""
         coming: deque[tuple[SourceFile, _Arrival | None]] = deque()
         remaining = iter(files)
-        while True:
-            while len(coming) < AHEAD and (file := next(remaining, None)) is not None:
-                coming.append((file, _Arrival(self.whole, file) if is_wanted(file) else None))
-            if not coming:
-                return
-            file, arrival = coming.popleft()
+        file = next(remaining, None)
+        while coming or file is not None:
+            while file is not None and len(coming) < AHEAD:
+                arrival = None
+                if is_wanted(file):
+                    under_way = [each for each, thread in coming if thread is not None]
+                    if under_way and not self._fits(file, *under_way):
+                        break  # alone it may: what was looked at is gone by then
+                    arrival = _Arrival(self.whole, file)
+                coming.append((file, arrival))
+                file = next(remaining, None)
+            ready, arrival = coming.popleft()
             if arrival is not None:
                 arrival.wait()
-            yield file
+            yield ready
+
+    def _fits(self, *files: SourceFile) -> bool:
+        """Whether the disk has room for all of `files`, of which some may be here in part."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return sum(file.size for file in files) < shutil.disk_usage(self._folder).free
 
     def _most(self) -> int:
         if self._room is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
             self._room = shutil.disk_usage(self._folder).free // SHARE
         return self._room
 

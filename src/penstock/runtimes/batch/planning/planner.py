@@ -78,10 +78,11 @@ def _limits(settings: BatchSettings) -> tuple[int, int]:
 
 
 def _by_partition(found: Iterable[tuple[Partition, Iterable[Piece]]]) -> Iterator[MiniBatch]:
-    """A mini-batch for each partition, in the order in which the listing comes upon them."""
+    """A mini-batch for each partition that has any, in the order in which the listing comes upon them."""
     numbers: dict[Partition, int] = {}
     for partition, pieces in found:
-        yield MiniBatch(numbers.setdefault(partition, len(numbers)), tuple(pieces))
+        if held := tuple(pieces):  # a file without a byte has none
+            yield MiniBatch(numbers.setdefault(partition, len(numbers)), held)
 
 
 def gathered(pieces: Iterable[Piece], *, size: int, most_files: int = 0) -> Iterator[MiniBatch]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -96,3 +97,20 @@ def test_a_partition_is_one_mini_batch_however_large(takes: str, numbers: list[i
     assert list(found) == list(range(len(firsts)))
     for number, pieces in found.items():
         assert [piece.file for piece in pieces] == [file for file in files if file.uri[1] == firsts[number]]
+
+
+def test_a_partition_of_files_without_a_byte_is_none(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv", "c.csv"):
+        (tmp_path / name).write_text("" if name == "b.csv" else "x\n1\n")
+    files = [
+        SourceFile(str(path), path.stat().st_size, "1", "csv", {}) for path in sorted(tmp_path.iterdir())
+    ]
+    made = planner.plan(
+        files,
+        BatchSettings(takes="frame", partition_keys=("name",)),
+        lambda file: ReadOptions(),
+        near=lambda file: planner.Near(file.uri, file.uri),
+        counted=True,
+        partition=lambda file: (Path(file.uri).name,),
+    )
+    assert [(batch.number, len(batch.pieces)) for batch in made] == [(0, 1), (1, 1)]
