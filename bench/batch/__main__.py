@@ -13,7 +13,6 @@ what it has, and ends with 1.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import shlex
 import signal
 import sys
@@ -40,9 +39,7 @@ def main(argv: list[str]) -> int:
     shape.CACHE.mkdir(parents=True, exist_ok=True)
     meter.adopt_orphans()
     figures = Figures()
-    with (shape.CACHE / "lock").open("w") as lock:
-        # Two of us at once would measure each other.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with place.alone():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop)
         try:

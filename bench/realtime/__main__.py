@@ -40,10 +40,10 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     load.require_wrk()
     place.cores()
-    place.CACHE.mkdir(parents=True, exist_ok=True)
     names = [name for name in subjects.SUBJECTS if name in options.subjects]
     try:
-        figures = measure(options, names)
+        with place.alone():
+            figures = measure(options, names)
     except tree.ServerError as error:
         print(error, file=sys.stderr)
         return 1

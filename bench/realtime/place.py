@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +25,15 @@ def cores() -> tuple[int, int]:
     if len(usable) < 2:
         raise SystemExit("The benchmark needs two cores: one for the server, one for the load.")
     return usable[0], usable[1]
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Within, no other benchmark of this checkout runs: two would measure each other, and write the same files."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def environment(**more: str) -> dict[str, str]:

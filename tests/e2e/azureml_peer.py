@@ -22,7 +22,7 @@ from support import peers
 
 SCRIPTS = peers.ROOT / "tests" / "data" / "scripts"
 REQUIREMENTS = peers.requirements("azureml")
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 150.0
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TRANSPORT = {

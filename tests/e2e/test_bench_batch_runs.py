@@ -115,7 +115,7 @@ if os.fork() == 0:
 def metered(folder: Path, code: str) -> dict[str, Any]:
     """What the meter says of a Python program; in a process of its own, since it waits for all children."""
     argv = [sys.executable, "-c", METERED, str(folder / "log"), sys.executable, "-c", code]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=100, check=True)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=280, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -152,7 +152,7 @@ def written(folder: Path, ids: list[int], values: list[float]) -> Path:
 def verified(output: Path, reference: Path) -> str:
     """What the check says of `output`."""
     argv = [sys.executable, "-m", "bench.batch.verify", "check", str(output), str(reference)]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == (1 if done.stderr else 0)
     return done.stderr or done.stdout
 

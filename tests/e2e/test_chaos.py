@@ -88,7 +88,7 @@ def test_a_script_under_random_kills(tmp_path: Path, seed: int) -> None:
         "--workers",
         "2",
         "--request-timeout",
-        "10s",
+        "30s",
     ]
     with serving(*arguments) as server:
         with Load(server.port) as load:
@@ -111,8 +111,8 @@ def test_a_model_under_random_kills(tmp_path: Path, seed: int) -> None:
     model = tmp_path / "model.joblib"
     rows = np.arange(20.0).reshape(-1, 1)
     joblib.dump(LinearRegression(fit_intercept=False).fit(rows, rows[:, 0] * 2), model)
-    with serving(str(model), "--workers", "2", "--request-timeout", "10s") as server:
-        with NumberedLoad(server.port) as load:
+    with serving(str(model), "--workers", "2", "--request-timeout", "30s") as server:
+        with NumberedLoad(server.port, timeout_s=60) as load:
             done = _rage(server, seed)
             _is_well(server, 2)
             before = load.tally.succeeded
@@ -153,6 +153,7 @@ def test_reloads_while_processes_die(tmp_path: Path) -> None:
     assert server.log.count("the new generation serves") >= 1
 
 
+@pytest.mark.timeout(240)
 def test_many_deaths_leave_nothing_behind(tmp_path: Path) -> None:
     """Descriptors, memory and progress pages after 30 deaths of workers and nurseries are what they were."""
     temporary = tmp_path / "t"

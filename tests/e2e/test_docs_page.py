@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from support import browser
 from support.browser import Page
 from support.servers import Server, serving
+from support.waiting import until
 
 pytestmark = [
     pytest.mark.slow,
@@ -60,7 +61,9 @@ def test_it_loads_clean_and_scores_its_sample(page: Page, server: Server) -> Non
     status, answer, _ = page.run(SUBMITTED)
     assert status == "400 Bad Request"
     assert "message" in json.loads(answer)
-    assert page.run("document.querySelector('#state').textContent") == "ready"
+    until(
+        lambda: page.run("document.querySelector('#state').textContent") == "ready", "the state to be shown"
+    )
     page.run("document.querySelector('label[for=tab-python]').click()")
     assert page.run("getComputedStyle(document.querySelector('.python')).display") == "block"
     # The refused request is the only thing that the console may speak of.

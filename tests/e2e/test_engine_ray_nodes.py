@@ -12,6 +12,7 @@ import pytest
 
 from penstock.errors import JobError
 from penstock.runtimes.batch.engines import ray_head, ray_node_processes
+from support.processes import are_gone
 from support.waiting import until
 
 pytest.importorskip("ray", reason="the extra 'ray' is not installed")
@@ -67,7 +68,7 @@ def test_a_lost_connection_ends_the_node_at_the_far_end(tmp_path: Path) -> None:
 
     node = until(lambda: named("61"), "the node")[0]
     until(lambda: named("3600"), "the connection")[0].kill()
-    until(lambda: not node.is_running() or node.status() == psutil.STATUS_ZOMBIE, "the node to end", 10)
+    until(lambda: are_gone([node]), "the node to end", 30)
     until(lambda: not nodes.alive(), "the node to be gone", 10)
 
 

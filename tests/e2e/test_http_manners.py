@@ -79,7 +79,7 @@ def brisk(code: Path) -> Iterator[Server]:
         python=sys.executable,
         port=0,
         log_format="json",
-        patience=Patience(head_s=0.5, body_s=0.5, idle_s=1.5, write_s=2.0, linger_s=0.5, linger_most_s=3.0),
+        patience=Patience(head_s=0.5, body_s=2.0, idle_s=1.5, write_s=2.0, linger_s=2.0, linger_most_s=3.0),
     )
     with serving(launch=launch) as server:
         yield server
@@ -504,7 +504,7 @@ def test_a_client_that_does_not_read_is_let_go_and_costs_nobody(brisk: Server) -
         for n in range(50):
             began = time.monotonic()
             assert _ask(brisk, post(b'{"n": %d}' % n)).json() == {"n": n}
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 1.9, "as long as a client has to take its answer"
         # One answer a client at most: the next is not made before the first is taken.
         assert gateway.memory_info().rss < before + 100 * MB
         until(lambda: _open(brisk) <= 1, "them to be let go", timeout_s=10)
@@ -583,7 +583,7 @@ def test_a_crowd_of_idle_and_slow_clients_disturbs_nobody(code: Path) -> None:
         with Load(server.port, callers=32) as load:
             for wire in crowd[:500] * 2:
                 wire.send(b"")
-            until(lambda: load.tally.succeeded > 3000, "load to flow")
+            until(lambda: load.tally.succeeded > 1000, "load to flow")
         assert set(load.tally.statuses) == {200}
         assert not load.tally.wrong
         assert not load.tally.cut

@@ -10,6 +10,7 @@ import pytest
 
 from penstock.bundle import interpreters
 from support.servers import Server, serving
+from support.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +60,7 @@ def test_a_request_is_scored_on_the_python_of_the_conda_file(
         assert reply.json()["python"] == list(version)
         assert reply.json()["sum"] == 6
         assert Path(reply.json()["prefix"]).is_relative_to(cache)
-        assert "init on" in server.log
+        until(lambda: "init on" in server.log, "what init printed")
 
 
 def test_a_python_that_the_machine_lacks_is_replaced_with_a_warning(deployment: Path, cache: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_mini_batch_is_tried_again_as_the_file_says(jobs: batch_jobs.Jobs, tmp
         "    with open({!r}, 'a') as log:\n        log.write('x')\n"
         "    if 'slow' in mini_batch[0]:\n        time.sleep(100)\n    return mini_batch\n"
     ).format(str(tmp_path / "calls"))
-    text = MODERN.replace("timeout: 30", "timeout: 1").replace("mini_batch_size: 2", "mini_batch_size: 1")
+    text = MODERN.replace("timeout: 30", "timeout: 3").replace("mini_batch_size: 2", "mini_batch_size: 1")
     deployment(tmp_path, text, script)
     files(tmp_path, "a.txt", "slow.txt")
     done = jobs.run("deployment.yml", "-i", "in", "--output", "results")
@@ -172,7 +172,7 @@ def test_a_mini_batch_is_tried_again_as_the_file_says(jobs: batch_jobs.Jobs, tmp
     assert done.summary["failed"] == 1
     given = ("deployment.yml", "-i", "in", "--output", "other", "--job", "late", "--fail-on-timeout")
     failed = jobs.run(*given, report="text", code=5)
-    assert "every attempt at mini-batch 1 ran out of time: one call took longer than 1 s" in failed.err
+    assert "every attempt at mini-batch 1 ran out of time: one call took longer than 3 s" in failed.err
     resumed = jobs.run("--resume", "late", "--no-fail-on-timeout")
     assert resumed.summary["failed"] == 1
 

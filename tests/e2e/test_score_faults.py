@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from support import batch_jobs
+from support import batch_jobs, processes
 from support.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -138,16 +138,16 @@ def test_rows_that_kill_are_found(jobs: batch_jobs.Jobs, tmp_path: Path, death: 
 
 def test_rows_that_hang_are_found(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
     arguments = rows_script(tmp_path, "    if (frame['id'] == 71).any():\n        time.sleep(1000)\n")
-    done = jobs.run(*arguments, "--on-error", "bisect", "--max-retries", "0", "--timeout", "500ms")
+    done = jobs.run(*arguments, "--on-error", "bisect", "--max-retries", "0", "--timeout", "2s")
     assert ids(tmp_path / "out.csv") == [number for number in range(100) if number != 71]
     [letter] = letters(done)
     assert letter["row"] == 71
-    assert "500" in str(letter["error"]) or "0.5 s" in str(letter["error"])
+    assert "2 s" in str(letter["error"])
 
 
 def test_a_call_that_always_hangs_costs_only_its_rows(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
     arguments = rows_script(tmp_path, "    if (frame['id'] == 71).any():\n        time.sleep(1000)\n")
-    done = jobs.run(*arguments, "--error-threshold", "-1", "--max-retries", "1", "--timeout", "500ms")
+    done = jobs.run(*arguments, "--error-threshold", "-1", "--max-retries", "1", "--timeout", "2s")
     assert ids(tmp_path / "out.csv") == [*range(60), *range(80, 100)]
     assert done.summary["failed"] == 20
 
@@ -338,7 +338,7 @@ def test_a_worker_that_outlives_its_driver_harms_no_resumed_job(
     until((code / "second-mark").exists, "the resumed job's second mini-batch")
     assert worker.is_running()
     (code / "first").touch()
-    until(lambda: not worker.is_running() or worker.status() == "zombie", "the old worker's end")
+    until(lambda: processes.are_gone([worker]), "the old worker's end")
     (code / "second").touch()
     jobs.finish(resumed)
     lines = (tmp_path / "out.jsonl").read_text().splitlines()

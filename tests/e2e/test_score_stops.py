@@ -15,7 +15,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from support import batch_jobs
+from support import batch_jobs, processes
 from support.servers import PENSTOCK
 from support.waiting import until
 
@@ -138,7 +138,7 @@ def test_however_it_is_ended_nothing_is_left(
     (tmp_path / "code" / "go").touch()
     done = jobs.finish(process)
     assert done.code == 130
-    until(lambda: not any(one.is_running() and one.status() != "zombie" for one in family), "their end")
+    until(lambda: processes.are_gone(family), "their end")
     assert not list(temporary.iterdir())
 
 
@@ -151,7 +151,7 @@ def test_a_killed_driver_leaves_nothing_but_its_job(
     assert list(temporary.iterdir())
     family = psutil.Process(process.pid).children(recursive=True)
     process.kill()
-    until(lambda: not any(one.is_running() and one.status() != "zombie" for one in family), "their end")
+    until(lambda: processes.are_gone(family), "their end")
     until(lambda: not list(temporary.iterdir()), "an empty folder")
 
 

@@ -23,6 +23,7 @@ from penstock.runtimes.batch.sources.interface import Source
 from support import postgres as postgres_support
 from support import services
 from support.postgres import Database
+from support.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -122,8 +123,8 @@ def test_every_range_is_of_one_moment(postgres: Database, tmp_path: Path) -> Non
         tables = list(pool.map(lambda file: fetched(source, file, tmp_path), listed))
     source.close()
     assert pa.concat_tables(tables).column("id").to_pylist() == [i * i for i in range(1, 1001)]
-    sessions = postgres.run("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
-    assert sessions == [(1,)]
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    until(lambda: postgres.run(sessions) == [(1,)], "the sessions to end")
 
 
 @pytest.mark.parametrize("query", ["cases", "SELECT * FROM cases"])

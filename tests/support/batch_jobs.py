@@ -3,6 +3,7 @@ own; and data and models to score that load quickly."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -81,7 +82,8 @@ class Jobs:
         """End whatever is left."""
         for process in self._started:
             for child in _family(process.pid):
-                child.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
             if process.poll() is None:
                 process.kill()
             process.wait()

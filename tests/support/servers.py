@@ -149,6 +149,15 @@ class Server:
                     found.append(process)
         return found
 
+    def listening_port(self) -> int:
+        """The port, of a server that does not say it yet: it is not ready."""
+
+        def ports() -> list[int]:
+            found = psutil.Process(self.process.pid).net_connections("tcp")
+            return [each.laddr.port for each in found if each.status == psutil.CONN_LISTEN]
+
+        return until(ports, "the listening socket")[0]
+
     def stop(self, timeout_s: float = 15.0) -> int:
         """SIGTERM and wait; the exit code."""
         if self.process.poll() is None:

@@ -58,7 +58,7 @@ def running(
     user: str | None = None,
     variables: Mapping[str, str] = {},
     stop: signal.Signals = signal.SIGTERM,
-    timeout_s: float = 30.0,
+    timeout_s: float = 90.0,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that is `ready`, and is gone afterwards, even when this one is killed. What it wrote stands in
     the AssertionError when it does not start."""

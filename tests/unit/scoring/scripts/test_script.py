@@ -125,9 +125,9 @@ def test_scoring_timeout_ends_run_and_no_except_clause_can_stop_it(tmp_path):
             return "slept"
     """
     write(tmp_path, source)
-    scorer = opened(tmp_path, SCORING_TIMEOUT_MS="50")
+    scorer = opened(tmp_path, SCORING_TIMEOUT_MS="500")
     late = answer(scorer, Request(b"5"))
-    assert (late.status, json.loads(late.body)) == (500, {"message": "Scoring timeout after 50 ms"})
+    assert (late.status, json.loads(late.body)) == (500, {"message": "Scoring timeout after 500 ms"})
     assert answer(scorer, Request(b"0")).body == b'"slept"'
 
 

@@ -19,6 +19,7 @@ from penstock.runtimes.batch import messages
 from penstock.runtimes.batch.engines import local
 from penstock.runtimes.batch.engines.interface import Event
 from penstock.runtimes.batch.plan import Cut, Piece, SourceFile
+from support.processes import are_gone
 from support.waiting import until
 
 NURSERY = """#!{python}
@@ -226,7 +227,7 @@ def test_the_end_takes_those_that_load_along(make: Callable[..., World]) -> None
     world.wait((world.folder / "spawned").exists, "a worker that loads")
     world.engine.stop()
     pid = int((world.folder / "lives-pid").read_text())
-    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", "its end")
+    until(lambda: are_gone([pid]), "its end")
     assert not Path(world.engine._folder).exists()
 
 
