@@ -1,7 +1,8 @@
 """MLTable's partition formats, ``/{Department}/{Day:yyyy/MM/dd}/data.csv``: columns that stand in a file's path.
 
 ``{name}`` is text up to the next slash or dot, ``{name:yyyy/MM/dd/HH/mm/ss}`` a moment, ``*`` anything. The
-format begins anywhere in the path, as Azure ML reads it. Pure. Runs in workers: Python 3.8, standard library
+format begins anywhere in the path, as Azure ML reads it, and goes to the path's end if it can; a folder's name may
+then have dots. Pure. Runs in workers: Python 3.8, standard library
 only.
 """
 
@@ -14,6 +15,7 @@ from typing import Mapping
 
 _DATE_PARTS = {"yyyy": "year", "MM": "month", "dd": "day", "HH": "hour", "mm": "minute", "ss": "second"}
 _PART = re.compile("|".join(_DATE_PARTS))
+_TEXT, _FOLDER = r"[^./\\]", r"[^/\\]"
 _FIELD = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|\*")
 
 
@@ -23,10 +25,10 @@ class WrongFormat(ValueError):
 
 @dataclass(frozen=True)
 class PartitionFormat:
-    """A format, ready to be matched. `texts` are its columns of text, in order; `moment` is the one that is a
-    time, or empty. Columns stand in that order."""
+    """A format, ready to be matched: by the first of `patterns` that the path has. `texts` are its columns of text,
+    in order; `moment` is the one that is a time, or empty. Columns stand in that order."""
 
-    pattern: re.Pattern[str]
+    patterns: tuple[re.Pattern[str], ...]
     texts: tuple[str, ...]
     moment: str
 
@@ -37,7 +39,7 @@ class PartitionFormat:
 
     def values(self, path: str) -> Mapping[str, str | dt.datetime] | None:
         """The columns' values in `path`, or None where it does not match."""
-        match = self.pattern.search(path)
+        match = next(filter(None, (pattern.search(path) for pattern in self.patterns)), None)
         if match is None:
             return None
         found: dict[str, str | dt.datetime] = {
@@ -79,14 +81,16 @@ def parse(text: str) -> PartitionFormat:
             if name in texts:
                 pattern += f"(?P=t{texts.index(name)})"
             else:
-                pattern += rf"(?P<t{len(texts)}>[^./\\]+)"
+                pattern += rf"(?P<t{len(texts)}>{_FOLDER if text[at : at + 1] == '/' else _TEXT}+)"
                 texts.append(name)
     pattern += re.escape(text[at:])
     if moment in texts:
         raise WrongFormat(f"{moment} stands twice, as text and as a time")
     if not texts and not moment:
         raise WrongFormat(f"{text!r} names no column: write {{name}} or {{name:yyyy/MM/dd}} where one stands")
-    return PartitionFormat(re.compile(pattern), tuple(texts), moment)
+    strict = pattern.replace(_FOLDER, _TEXT)
+    patterns = (rf"{strict}\Z", rf"{pattern}\Z", strict)
+    return PartitionFormat(tuple(map(re.compile, patterns)), tuple(texts), moment)
 
 
 def _named(name: str, text: str) -> str:

@@ -41,6 +41,19 @@ def test_values(text, values):
 def test_details():
     assert partition_formats.parse("{a}-{a}.csv").values("/x/u-u.csv") == {"a": "u"}
     assert partition_formats.parse("{a}-{a}.csv").values("/x/u-v.csv") is None
+    to_the_end = partition_formats.parse("{store}/{brand}/{file}.{kind}")
+    assert to_the_end.values("/a.b/c/1000/minute.maid/data.csv") == {
+        "store": "1000",
+        "brand": "minute.maid",
+        "file": "data",
+        "kind": "csv",
+    }
+    assert to_the_end.values("/x/1000/sun/data.tar.gz") == {
+        "store": "1000",
+        "brand": "sun",
+        "file": "data",
+        "kind": "tar",
+    }
     assert partition_formats.parse("{{{a}}}.csv").values("/x/{u}.csv") == {"a": "u"}
     whole = partition_formats.parse("/{t:yyyy-MM-dd_HH:mm:ss}.csv")
     assert whole.values("/2023-04-05_06:07:08.csv") == {"t": dt.datetime(2023, 4, 5, 6, 7, 8)}
