@@ -154,8 +154,9 @@ def _in_flight(server: Server) -> float:
 
 
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    hold = str(held_back(tmp_path))
     with serving(*_code(tmp_path, ECHO)) as server:
-        thread = threading.Thread(target=lambda: _ignore(lambda: server.score({"n": 1, "sleep": 30})))
+        thread = threading.Thread(target=lambda: _ignore(lambda: server.score({"n": 1, "hold": hold})))
         thread.start()
         until(lambda: _in_flight(server) == 1, "one in flight")
         server.process.send_signal(signal.SIGTERM)

@@ -121,7 +121,7 @@ def resolve(sources: Sources, said: Draft, asked: Asked, *, jobs_root: str) -> B
         inputs=inputs,
         output=output,
         settings=settings,
-        notes=draft.notes,
+        notes=(*draft.notes, *_without_effect(filed, settings)),
         **asked.launch,
     )
     environment = draft.environment or things.unsaid_environment(draft, found)
@@ -243,6 +243,8 @@ def _settings(
 ) -> batch.BatchSettings:
     said: dict[str, Any] = {**filed.batch, **asked.settings}
     said["model_alone"] = not model_directory
+    if not is_script and "partition_keys" not in asked.settings:
+        said.pop("partition_keys", None)  # a file's say something of its script
     said["takes"] = _takes(asked, inputs, said, form, is_script=is_script)
     if said.get("partition_keys"):
         _check_partitioned(said, asked, inputs, is_script=is_script)
@@ -250,6 +252,12 @@ def _settings(
         # There what is missing counts as failed, unless everything may fail.
         said["sums_up"] = not (said.get("azure") and said.get("error_threshold", 0) >= 0)
     return batch.BatchSettings(**said)
+
+
+def _without_effect(filed: BatchDraft, settings: batch.BatchSettings) -> tuple[str, ...]:
+    if filed.batch.get("partition_keys") and not settings.partition_keys:
+        return ("without effect where there is no script: partition_keys",)
+    return ()
 
 
 def _check_partitioned(said: Mapping[str, Any], asked: Asked, inputs: Inputs, *, is_script: bool) -> None:

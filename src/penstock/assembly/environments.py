@@ -37,7 +37,7 @@ def furnish(
     """
     if choice.kind == "current":
         return Furnished(python=sys.executable)
-    requirements = read_requirements(choice)
+    requirements = _with(read_requirements(choice), also)
     if choice.kind == "mlflow":
         from penstock.spec import mlflow_environments, satisfaction
 
@@ -45,13 +45,19 @@ def furnish(
         if satisfaction.is_satisfied(needed, satisfaction.installed_version):
             note = "the current interpreter meets the model's own requirements, so it serves there"
             return Furnished(python=sys.executable, notes=(note,))
-    from penstock.bundle import environments, requirement_lines
+    from penstock.bundle import environments
+
+    built = environments.prepare(requirements, strict=strict, say=say)
+    return Furnished(python=built.python, requirements=requirements, notes=built.notes)
+
+
+def _with(requirements: Requirements, also: tuple[str, ...]) -> Requirements:
+    """`requirements`, and of `also` what they do not name."""
+    from penstock.bundle import requirement_lines
 
     named = {requirement_lines.name_of(line) for line in requirements.packages}
     missing = tuple(package for package in also if requirement_lines.name_of(package) not in named)
-    requirements = dataclasses.replace(requirements, packages=(*requirements.packages, *missing))
-    built = environments.prepare(requirements, strict=strict, say=say)
-    return Furnished(python=built.python, requirements=requirements, notes=built.notes)
+    return dataclasses.replace(requirements, packages=(*requirements.packages, *missing))
 
 
 def read_requirements(choice: EnvironmentChoice) -> Requirements:

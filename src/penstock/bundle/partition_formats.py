@@ -89,7 +89,9 @@ def parse(text: str) -> PartitionFormat:
     if not texts and not moment:
         raise WrongFormat(f"{text!r} names no column: write {{name}} or {{name:yyyy/MM/dd}} where one stands")
     strict = pattern.replace(_FOLDER, _TEXT)
-    patterns = (rf"{strict}\Z", rf"{pattern}\Z", strict)
+    # A column at the beginning is a whole name: it does not begin behind a dot of one.
+    begin = r"(?:^|(?<=[/\\]))" if re.match(r"\{[^{]", text) else ""
+    patterns = (rf"{begin}{strict}\Z", rf"{begin}{pattern}\Z", strict)
     return PartitionFormat(tuple(map(re.compile, patterns)), tuple(texts), moment)
 
 

@@ -76,19 +76,14 @@ def read(file: str, *, model_given: bool = False, environment_given: bool = Fals
         )
     environment, more = _environment(document, spec, code, model, given=environment_given)
     notes += more
-    without_effect: tuple[str, ...] = _WITHOUT_EFFECT
-    partitioned: dict[str, Any] = {}
-    if code is None:
-        without_effect += ("partition_keys",)
-    elif spec.partition_keys:
-        partitioned["partition_keys"] = tuple(spec.partition_keys)
+    partitioned = {"partition_keys": tuple(spec.partition_keys)} if spec.partition_keys else {}
     draft = Draft(
         name=deployment_names.name_of(document, spec.name),
         model=model,
         code=code,
         variables=_variables(document, spec),
         environment=environment,
-        notes=(*notes, *effects.notes(document, without_effect)),
+        notes=(*notes, *effects.notes(document, _WITHOUT_EFFECT)),
     )
     return BatchDraft(
         draft=draft,

@@ -48,6 +48,10 @@ def test_details():
         "file": "data",
         "kind": "csv",
     }
+    for brand in ("sun", "minute.maid"):
+        found = to_the_end.values(f"/x/st.john/{brand}/1.csv")
+        assert found == {"store": "st.john", "brand": brand, "file": "1", "kind": "csv"}
+    assert partition_formats.parse("{f}.csv").values("/x/a.b.csv") == {"f": "b"}
     assert to_the_end.values("/x/1000/sun/data.tar.gz") == {
         "store": "1000",
         "brand": "sun",

@@ -50,8 +50,3 @@ class Damage:
         """A worker was lost outside of any call. Whether the mini-batch has had its attempts."""
         self.losses += 1
         return self.losses > self.max_retries
-
-    @property
-    def is_none(self) -> bool:
-        """Nothing has happened yet."""
-        return not self.tries and not self.losses

@@ -27,16 +27,16 @@ from penstock.runtimes.batch.plan import MiniBatch, Piece
 FILE, LOCK = "ledger.sqlite", "lock"
 
 _SCHEMA = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE mini_batches (number INTEGER PRIMARY KEY, size INTEGER NOT NULL, pieces TEXT NOT NULL);
-CREATE TABLE further_parts (number INTEGER NOT NULL, pieces TEXT NOT NULL);
-CREATE INDEX further_parts_of ON further_parts (number);
-CREATE TABLE attempts (
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS mini_batches (number INTEGER PRIMARY KEY, size INTEGER NOT NULL, pieces TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS further_parts (number INTEGER NOT NULL, pieces TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS further_parts_of ON further_parts (number);
+CREATE TABLE IF NOT EXISTS attempts (
     number INTEGER NOT NULL, attempt INTEGER NOT NULL, worker TEXT NOT NULL, at REAL NOT NULL,
     how TEXT NOT NULL, error TEXT NOT NULL
 );
-CREATE TABLE outcomes (number INTEGER PRIMARY KEY, failed INTEGER NOT NULL, outcome TEXT NOT NULL);
-CREATE INDEX failed_outcomes ON outcomes (number) WHERE failed > 0;
+CREATE TABLE IF NOT EXISTS outcomes (number INTEGER PRIMARY KEY, failed INTEGER NOT NULL, outcome TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS failed_outcomes ON outcomes (number) WHERE failed > 0;
 """
 
 _Planned = tuple[int, int, str]
@@ -63,8 +63,7 @@ class Ledger:
             self._base = sqlite3.connect(Path(folder, FILE), isolation_level=None, check_same_thread=False)
             self._base.execute("PRAGMA journal_mode=WAL")
             self._base.execute("PRAGMA synchronous=NORMAL")
-            if not self._base.execute("SELECT 1 FROM sqlite_master").fetchone():
-                self._base.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
+            self._base.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
         except sqlite3.Error as error:
             os.close(self._lock)
             raise JobError(

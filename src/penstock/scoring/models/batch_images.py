@@ -71,7 +71,7 @@ def shaped(image: Any, field: Field) -> Any:
             hint="bring images to the model's size first, or write a scoring script that does",
         )
     made = found.astype(field.dtype, copy=False)
-    if made.dtype.kind in "iub" and (made != found).any():
+    if made.dtype.kind in "iu" and (made != found).any():
         raise errors.DataError(
             f"the values of a {found.dtype} image do not fit into {field.dtype}, which the model takes",
             hint="bring images to 8 bits a channel first, or write a scoring script that does",

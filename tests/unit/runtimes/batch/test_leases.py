@@ -163,7 +163,7 @@ def test_the_second_lease_of_a_dead_worker_is_not_held_against_it() -> None:
     assert [action.number for action in orders] == [0, 1]
     held.at("a", 0, messages.CALLING, 0, 5, 0.0)
     held.gone("a", "killed", 0.0)
-    assert held.damage(1).is_none
+    assert not held.damage(1).tries
     assert [action.number for action in held.ready("b", 100.0)] == [1, 0]
 
 
@@ -233,7 +233,7 @@ def test_what_a_worker_says_it_does_is_what_it_does() -> None:
     assert (kill.do, kill.number) == ("kill", 1)
     held.gone("a", "", 8.0)
     assert held.damage(1).tries == {(0, 4): 1}
-    assert held.damage(0).is_none
+    assert not held.damage(0).tries
 
 
 def test_an_outcome_of_a_worker_that_was_taken_for_dead_ends_the_mini_batch() -> None:

@@ -66,6 +66,18 @@ def test_texts_are_read_as_they_stand_and_others_as_pandas_does(tmp_path: Path) 
     assert found[0]["a"].isna().tolist() == [False, True, True]
 
 
+def test_texts_of_other_names_stand_too(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("n,land\n1,NA\n2,007\n")
+    seen: list[Any] = []
+    made = scorer(lambda given: seen.append(given) or given["a"], COLUMNS, input_columns=("n", "land"))
+    made.score([str(tmp_path / "x.csv")])
+    assert seen[0]["b"].tolist() == ["NA", "007"]
+    lone = Signature("array", (Field("input", "str", (-1,)),))
+    (tmp_path / "x.csv").write_text("n,text\n1,NA\n2,so it is\n")
+    scorer(lambda given: seen.append(given) or given, lone).score([str(tmp_path / "x.csv")])
+    assert list(seen[1]) == ["NA", "so it is"]
+
+
 def test_a_column_of_numbers_and_then_words_harms_nobody(tmp_path: Path) -> None:
     lines = [f"1,x,{number if number < 300_000 else 'word'}\n" for number in range(300_002)]
     (tmp_path / "x.csv").write_text("a,b,note\n" + "".join(lines))
@@ -74,11 +86,18 @@ def test_a_column_of_numbers_and_then_words_harms_nobody(tmp_path: Path) -> None
 
 
 def test_a_frames_own_index_is_no_column(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [0.5, 0.5, 0.5]})[lambda each: each.x > 1]
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0], "y": [0.5] * 4})[lambda each: each.x != 2]
+    frame["id"] = [7, 8, 12]
+    frame.set_index("id").to_parquet(tmp_path / "named.parquet")
+    named = Signature("table", (Field("id", "int64"), Field("x", "float64")))
+    scored = scorer(lambda given: given["id"], named).score([str(tmp_path / "named.parquet")])
+    assert scored.content[0].to_pydict() == {"prediction": [7, 8, 12]}
+    frame = frame.drop(columns="id")
     frame.to_parquet(tmp_path / "x.parquet")
     matrix = Signature("array", (Field("input", "float64", (-1, 2)),))
-    scored = scorer(lambda given: given.sum(axis=1), matrix).score([str(tmp_path / "x.parquet")])
-    assert scored.content[0].to_pydict() == {"prediction": [2.5, 3.5]}
+    for name in ("x.parquet", "named.parquet"):
+        scored = scorer(lambda given: given.sum(axis=1), matrix).score([str(tmp_path / name)])
+        assert scored.content[0].to_pydict() == {"prediction": [1.5, 3.5, 4.5]}
 
 
 def test_images(tmp_path: Path) -> None:

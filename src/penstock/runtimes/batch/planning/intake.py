@@ -40,7 +40,6 @@ class Intake:
             output=launch.output.location,
         )
         self._nearby = nearby.Nearby(folder, self._sources, room=room)
-        self._looked_at: SourceFile | None = None
         self._read = launch.inputs.read
         self._headed = ""  # the one file with a header, where only one has it
         self._sampled: list[SourceFile] = []
@@ -170,9 +169,6 @@ class Intake:
         """What must be here of `file` to plan it."""
         if not file.fetch:
             return planner.Near(file.uri, file.uri)
-        if self._looked_at is not None:
-            self._nearby.leave(self._looked_at)
-        self._looked_at = file
         if file.uri != self._headed and (
             file.size <= MINI_BATCH_BYTES or self._launch.settings.partition_keys
         ):

@@ -89,7 +89,8 @@ class Nearby:
     def ahead(
         self, files: Iterable[SourceFile], is_wanted: Callable[[SourceFile], bool]
     ) -> Iterator[SourceFile]:
-        """`files` again, in order; those whose whole `is_wanted` are here when they come. Raises DataError."""
+        """`files` again, in order; those whose whole `is_wanted` are here when they come, and are left when the
+        next is asked for. Raises DataError."""
         coming: deque[tuple[SourceFile, _Arrival | None]] = deque()
         remaining = iter(files)
         file = next(remaining, None)
@@ -99,7 +100,7 @@ class Nearby:
                 if is_wanted(file):
                     under_way = [each for each, thread in coming if thread is not None]
                     if under_way and not self._fits(file, *under_way):
-                        break  # alone it may: what was looked at is gone by then
+                        break  # alone it may
                     arrival = _Arrival(self.whole, file)
                 coming.append((file, arrival))
                 file = next(remaining, None)
@@ -107,6 +108,8 @@ class Nearby:
             if arrival is not None:
                 arrival.wait()
             yield ready
+            if ready.fetch:
+                self.leave(ready)
 
     def _fits(self, *files: SourceFile) -> bool:
         """Whether the disk has room for all of `files`, of which some may be here in part."""
