@@ -13,7 +13,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from support import batch_jobs, job_places, object_store
+from support import batch_jobs, delta_logs, job_places, object_store
 from support.http_files import Site
 from support.postgres import PASSWORD, QUOTED_PASSWORD, Database
 
@@ -88,6 +88,27 @@ def test_from_the_web(jobs: batch_jobs.Jobs, tmp_path: Path, site: Site, echo: t
 
 
 # Delta
+
+
+def test_deleted_rows_of_delta_tables_are_nobodys(jobs: batch_jobs.Jobs, tmp_path: Path) -> None:
+    """They still lie in the files, where the log says that they are gone."""
+    gone = [*range(5, 400, 7), 999]
+    delta_logs.with_vectors(tmp_path / "table", gone, None, rows=1000)
+    batch_jobs.script(tmp_path, "def run(frame):\n    return frame.rename(columns={'x': 'seen'})\n")
+    given = ("--script", "code/score.py", "--pass", "dataframe", "--mini-batch-size", "300rows")
+    jobs.run(*given, "-i", "table", "--output", "out.csv", "--with-lineage", "--workers", "2")
+    found = pd.read_csv(tmp_path / "out.csv")
+    there = [number for number in range(1000) if number not in gone]
+    assert found["seen"].tolist() == [*there, *range(1000, 2000)]
+    assert found["_row"].tolist() == [*there, *range(1000)]
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "MLTable").write_text(
+        "paths: [{folder: ../table}]\ntransformations:\n  - read_delta_lake: {version_as_of: 0}\n"
+        "  - skip: 3\n  - take: 20\n  - filter: 'col(\"x\") > 10'\n"
+    )
+    jobs.run(*given, "-i", "m", "--output", "some.csv")
+    taken = [number for number in there[3:23] if number > 10]
+    assert pd.read_csv(tmp_path / "some.csv")["seen"].tolist() == taken
 
 
 def test_from_delta_to_delta(jobs: batch_jobs.Jobs, tmp_path: Path, echo: tuple[str, ...]) -> None:

@@ -161,14 +161,14 @@ class Outcome:
 
 
 def piece_to_json(piece: Piece) -> list[Any]:
-    """A piece as a flat list: a plan of a million files should be small."""
+    """A piece as a flat list, for a plan of a million files should be small; of deleted rows only its own."""
     file, cut = piece.file, piece.cut
     return [
         file.uri, file.size, file.stamp, file.format, dict(file.constants), file.fetch,
-        cut.start, cut.stop, cut.size, cut.rows, cut.first_row, piece.path,
+        cut.start, cut.stop, cut.size, cut.rows, cut.first_row, piece.path, piece.deleted,
     ]  # fmt: skip
 
 
 def piece_from_json(raw: list[Any]) -> Piece:
     """The reverse of `piece_to_json`."""
-    return Piece(SourceFile(*raw[:6]), Cut(*raw[6:11]), raw[11])
+    return Piece(SourceFile(*raw[:6]), Cut(*raw[6:11]), *raw[11:])

@@ -20,7 +20,8 @@ class SourceFile:
     `uri` is what people see: an absolute path, or a URL without secrets. `stamp` changes when the content does
     (modification time in nanoseconds, an etag). `format` is as in `penstock.bundle.batch.Inputs`, never empty.
     `constants` are columns that the file does not hold (Hive partitions, Delta partitions), by name, as text
-    or None. `fetch` is what a source needs to bring it here, or empty for a file that is here.
+    or None. `fetch` is what a source needs to bring it here, or empty for a file that is here. `deleted` says
+    which of its rows are gone (`penstock.runtimes.batch.deletions`).
     """
 
     uri: str
@@ -29,6 +30,7 @@ class SourceFile:
     format: str
     constants: Mapping[str, Any]
     fetch: str = ""
+    deleted: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,13 @@ class Cut:
 @dataclass(frozen=True)
 class Piece:
     """A cut of a file, as a mini-batch holds it. `path` is where it lies on this machine; for a file that has
-    to be fetched it is filled in with the lease."""
+    to be fetched it is filled in with the lease. `deleted` is what `SourceFile.deleted` says of the cut's rows,
+    counted from its first."""
 
     file: SourceFile
     cut: Cut
     path: str = ""
+    deleted: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 from penstock.bundle.batch import BatchLaunch, ReadOptions
 from penstock.errors import DataError
 from penstock.kit import urls
-from penstock.runtimes.batch import partitions, results, rows, worker
+from penstock.runtimes.batch import deletions, partitions, results, rows, worker
 from penstock.runtimes.batch.formats import column_kinds, schemas
 from penstock.runtimes.batch.formats import registry as formats
 from penstock.runtimes.batch.ledger import Ledger
@@ -117,7 +117,7 @@ class Intake:
                     continue
                 self.files += 1
                 self.size += file.size
-                self._digest.update(f"{file.uri}\0{file.size}\0{file.stamp}\n".encode())
+                self._digest.update(f"{file.uri}\0{file.size}\0{file.stamp}{file.deleted}\n".encode())
                 if not source.is_local():
                     file = _at(file, index)
                 if unlike:
@@ -135,7 +135,11 @@ class Intake:
             for file in files:
                 path = self._nearby.whole(file) if file.fetch else file.uri
                 cuts = formats.of(file.format).cuts(path, self._read_of(file), size=MINI_BATCH_BYTES, rows=1)
-                for table in reader.stream([Piece(file, cut, path) for cut in cuts]):
+                pieces = [
+                    Piece(file, cut, path, deletions.within(file.deleted, cut.start, cut.stop))
+                    for cut in cuts
+                ]
+                for table in reader.stream(pieces, without_gaps=True):
                     origin = rewriting.Origin(file.uri, table.column(rows.ROW)[0].as_py())
                     yield table.drop_columns([rows.FILE, rows.ROW]), origin
                 if file.fetch:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.bundle.batch import BatchSettings, ReadOptions
+from penstock.runtimes.batch import deletions
 from penstock.runtimes.batch.formats import registry
 from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Cut, MiniBatch, Piece, SourceFile
 
@@ -104,7 +105,8 @@ def gathered(pieces: Iterable[Piece], *, size: int, most_files: int = 0) -> Iter
 
 def _pieces_of(file: SourceFile, read: ReadOptions, near: Near, *, size: int, rows: int) -> Iterator[Piece]:
     if not near.cut_at:
-        yield Piece(file, Cut(0, -1, file.size), near.whole)
+        yield Piece(file, Cut(0, -1, file.size), near.whole, file.deleted)
         return
     for cut in registry.of(file.format).cuts(near.cut_at, read, size=size, rows=rows):
-        yield Piece(file, cut, near.whole)
+        # Only Parquet files have deleted rows, and their cuts count rows.
+        yield Piece(file, cut, near.whole, deletions.within(file.deleted, cut.start, cut.stop))

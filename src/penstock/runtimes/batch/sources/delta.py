@@ -14,9 +14,11 @@ from urllib.parse import unquote
 
 import deltalake
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from penstock.errors import DataError
+from penstock.runtimes.batch import deletions
 from penstock.runtimes.batch.plan import SourceFile
 from penstock.runtimes.batch.sources import addresses
 from penstock.runtimes.batch.sources.interface import Source
@@ -76,9 +78,10 @@ class DeltaSource:
             raise DataError(f"the Delta table {self._table.shown} has no rows at version {found.version()}")
         partitions = found.metadata().partition_columns
         held = [name for name in schema.names if name not in partitions]
+        deleted = self._deleted(found)
         for batch in actions.to_batches(max_chunksize=1000):
             for action in batch.to_pylist():
-                yield self._file(action, partitions, schema, held)
+                yield self._file(action, partitions, schema, held, deleted)
 
     def column_types(self) -> Mapping[str, str]:
         """As `Source.column_types`: the table's schema."""
@@ -105,7 +108,12 @@ class DeltaSource:
         self._carrier.close()
 
     def _file(
-        self, action: Mapping[str, Any], partitions: Sequence[str], schema: pa.Schema, held: Sequence[str]
+        self,
+        action: Mapping[str, Any],
+        partitions: Sequence[str],
+        schema: pa.Schema,
+        held: Sequence[str],
+        deleted: Mapping[str, str],
     ) -> SourceFile:
         path = unquote(action["path"])
         if "://" in path or path.startswith("/"):
@@ -129,7 +137,33 @@ class DeltaSource:
             format=self._kind,
             constants=constants,
             fetch=file.fetch,
+            deleted=deleted.get(path, ""),
         )
+
+    def _deleted(self, found: deltalake.DeltaTable) -> dict[str, str]:
+        """Which rows of which file are gone, by the file's path in the table. Raises DataError where that cannot be
+        known, or where whole files are asked for."""
+        if _DELETIONS not in (found.protocol().reader_features or ()):
+            return {}
+        top = unquote(found.table_uri)
+        deleted = {}
+        try:
+            for batch in found.deletion_vectors():
+                for path, kept in zip(*(pa.record_batch(batch).columns), strict=True):
+                    below = unquote(path.as_py()).removeprefix(top).lstrip("/")
+                    deleted[below] = deletions.packed(pc.invert(kept.values))
+        except DeltaError as error:
+            text = addresses.redacted(str(error).strip(), self._table.secrets).splitlines()[0][:300]
+            raise DataError(
+                f"what is deleted in the Delta table {self._table.shown} cannot be read: {text}"
+            ) from None
+        if deleted and self._kind == "files":
+            raise DataError(
+                f"the Delta table {self._table.shown} has rows that are deleted but still in its files (deletion "
+                "vectors), and the script would read those files",
+                hint="let run() take a DataFrame: --pass dataframe",
+            )
+        return deleted
 
     def _opened(self) -> deltalake.DeltaTable:
         shown = self._table.shown
@@ -166,25 +200,12 @@ class DeltaSource:
                 f"the Delta table {shown} keeps its columns under other names (column mapping, mode {mode})",
                 hint="write it anew without delta.columnMapping.mode, or export it to Parquet",
             )
-        if _DELETIONS in features and _has_deletions(found):
-            raise DataError(
-                f"the Delta table {shown} has rows that are deleted but still in its files (deletion vectors)",
-                hint="REORG TABLE ... APPLY (PURGE), or set delta.enableDeletionVectors = false and rewrite it",
-            )
         unknown = sorted(features - _HARMLESS - {_DELETIONS, _MAPPING})
         if unknown:
             raise DataError(
                 f"the Delta table {shown} needs what is not known here: {', '.join(unknown)}",
                 hint="export it to Parquet",
             )
-
-
-def _has_deletions(found: deltalake.DeltaTable) -> bool:
-    """Whether a file has rows that are deleted; vectors that cannot be read are there all the same."""
-    try:
-        return any(batch.num_rows for batch in found.deletion_vectors())
-    except DeltaError:
-        return True
 
 
 def _text(value: Any, kind: pa.DataType) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import struct
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -17,11 +16,13 @@ import pytest
 
 from penstock.bundle.batch import Inputs
 from penstock.errors import DataError
+from penstock.runtimes.batch import deletions
 from penstock.runtimes.batch.formats import column_kinds
 from penstock.runtimes.batch.formats import registry as formats
 from penstock.runtimes.batch.plan import SourceFile
 from penstock.runtimes.batch.sources import registry
 from penstock.runtimes.batch.sources.interface import Source
+from support import delta_logs
 
 
 def opened(location: Path, *, by_path: bool = False, **more: Any) -> Source:
@@ -178,89 +179,53 @@ def test_a_file_that_was_vacuumed_away(table: Path) -> None:
     assert "vacuumed" in caught.value.hint
 
 
-def _log(top: Path, *actions: dict[str, Any]) -> None:
-    (top / "_delta_log").mkdir(parents=True)
-    (top / "_delta_log/00000000000000000000.json").write_text("\n".join(map(json.dumps, actions)))
-
-
-def _metadata(configuration: dict[str, str], mapping: dict[str, Any]) -> dict[str, Any]:
-    column = {"name": "x", "type": "long", "nullable": True, "metadata": mapping}
-    return {"metaData": {
-        "id": "0a1b2c3d-0000-4000-8000-000000000000", "format": {"provider": "parquet", "options": {}},
-        "schemaString": json.dumps({"type": "struct", "fields": [column]}), "partitionColumns": [],
-        "configuration": configuration, "createdTime": 0,
-    }}  # fmt: skip
-
-
-def _add(path: str, size: int, **more: Any) -> dict[str, Any]:
-    return {
-        "add": {
-            "path": path,
-            "partitionValues": {},
-            "size": size,
-            "modificationTime": 0,
-            "dataChange": True,
-            **more,
-        }
-    }
-
-
-def _z85(content: bytes) -> str:
-    letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
-    words = struct.unpack(f">{len(content) // 4}I", content)
-    return "".join(letters[word // 85**place % 85] for word in words for place in range(4, -1, -1))
-
-
-def test_deleted_rows_that_are_still_in_files_are_refused(tmp_path: Path) -> None:
-    features = ["deletionVectors"]
-    protocol = {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features,
-                             "writerFeatures": features}}  # fmt: skip
-    for name in ("clean", "deleted"):
-        (tmp_path / name).mkdir()
-        pq.write_table(pa.table({"x": range(40)}), tmp_path / name / "a.parquet")
-    size = (tmp_path / "clean/a.parquet").stat().st_size
-    stats = json.dumps({"numRecords": 40, "nullCount": {"x": 0}})
-    bitmap = struct.pack("<IQIIIHHIHH", 1681511377, 1, 0, 12346, 1, 0, 1, 16, 3, 4)  # rows 3 and 4
-    vector = {
-        "storageType": "i",
-        "pathOrInlineDv": _z85(bitmap),
-        "sizeInBytes": len(bitmap),
-        "cardinality": 2,
-    }
-    sound = _add("a.parquet", size, stats=stats)
-    _log(tmp_path / "clean", protocol, _metadata({}, {}), sound)
-    assert len(rows(opened(tmp_path / "clean"))) == 40
-    _log(
-        tmp_path / "deleted",
-        protocol,
-        _metadata({}, {}),
-        _add("a.parquet", size, stats=stats, deletionVector=vector),
-    )
+def test_deleted_rows_that_are_still_in_files_are_told(tmp_path: Path) -> None:
+    delta_logs.with_vectors(tmp_path / "t", None, [3, 4], [0, 39])
+    files = list(opened(tmp_path / "t").files())
+    assert files[0].deleted == ""
+    for file, gone in ((files[1], [3, 4]), (files[2], [0, 39])):
+        mask = deletions.unpacked(file.deleted).to_pylist()
+        assert [place for place, is_gone in enumerate(mask) if is_gone] == gone
+    by_path = opened(tmp_path / "t", by_path=True)
     with pytest.raises(DataError, match="deletion vectors") as caught:
-        rows(opened(tmp_path / "deleted"))
-    assert "PURGE" in caught.value.hint
+        list(by_path.files())
+    assert "--pass dataframe" in caught.value.hint
+
+
+def test_a_deletion_vector_that_is_not_there_is_told(tmp_path: Path) -> None:
+    delta_logs.with_vectors(tmp_path / "t", [1])
+    log = tmp_path / "t" / "_delta_log" / "00000000000000000000.json"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        if "add" in line:
+            line["add"]["deletionVector"].update(
+                storageType="p", pathOrInlineDv="file:///nowhere.bin", offset=1
+            )
+    log.write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(DataError, match="what is deleted in the Delta table"):
+        list(opened(tmp_path / "t").files())
 
 
 def test_columns_under_other_names_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"col-1": [1]}), tmp_path / "a.parquet")
     mapping = {"delta.columnMapping.id": 1, "delta.columnMapping.physicalName": "col-1"}
     configuration = {"delta.columnMapping.mode": "name", "delta.columnMapping.maxColumnId": "1"}
-    _log(
+    delta_logs.log(
         tmp_path,
         {"protocol": {"minReaderVersion": 2, "minWriterVersion": 5}},
-        _metadata(configuration, mapping),
-        _add("a.parquet", (tmp_path / "a.parquet").stat().st_size),
+        delta_logs.metadata(configuration, mapping),
+        delta_logs.add("a.parquet", (tmp_path / "a.parquet").stat().st_size),
     )
     with pytest.raises(DataError, match="column mapping"):
         rows(opened(tmp_path))
 
 
 def test_shallow_clones_are_refused(tmp_path: Path) -> None:
-    _log(
+    delta_logs.log(
         tmp_path,
         {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
-        _metadata({}, {}),
-        _add("s3://elsewhere/a.parquet", 100),
+        delta_logs.metadata({}, {}),
+        delta_logs.add("s3://elsewhere/a.parquet", 100),
     )
     with pytest.raises(DataError, match="files of another place"):
         rows(opened(tmp_path))
