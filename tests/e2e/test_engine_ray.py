@@ -233,6 +233,17 @@ def test_a_node_that_does_not_see_the_folder_says_so(
     assert "a file system that all nodes share" in said
 
 
+def test_a_script_that_never_begins_is_given_up_on_every_node(
+    place: Place, cluster: tuple[ray_cluster.Cluster, dict[str, str]]
+) -> None:
+    script = place.folder / "score.py"
+    script.write_text(
+        script.read_text().replace("def init():\n    pass", "def init():\n    time.sleep(1000)")
+    )
+    said = finished(place.score("stuck", *on(cluster, "--start-timeout", "3s")), code=3)
+    assert "loading has taken longer than 3 s" in said
+
+
 def test_no_cluster_there(tmp_path: Path) -> None:
     with a_place(tmp_path, {"RAY_AUTH_MODE": "disabled"}) as place:
         said = finished(place.score("none", "--engine", "ray", "--address", "127.0.0.1:1"), code=5)

@@ -50,6 +50,7 @@ def open_engine(launch: BatchLaunch, *, job_file: str, variables: Mapping[str, s
         is_open_ended=not launch.settings.workers,
         variables=variables,
         preload=launch.settings.preload,
+        start_timeout_s=launch.settings.start_timeout_s,
         log_level=launch.log_level,
         options=launch.engine_options,
     )
@@ -74,6 +75,7 @@ class RayEngine:
         is_open_ended: bool,
         variables: Mapping[str, str],
         preload: str,
+        start_timeout_s: float,
         log_level: str,
         options: Mapping[str, str],
     ) -> None:
@@ -94,6 +96,7 @@ class RayEngine:
                 # Those say what they say on every node; what was inherited may be this machine's own.
                 "said": [name for name, value in variables.items() if os.environ.get(name) != value],
                 "preload": preload,
+                "start_timeout_s": start_timeout_s,
                 "log_level": log_level,
             },
         }

@@ -83,6 +83,7 @@ class Agent:
                 python=python,
                 variables=variables_of(order["variables"], order["said"], dict(os.environ)),
                 preload=order["preload"],
+                start_timeout_s=order["start_timeout_s"],
                 log_level=order["log_level"],
                 prefix=prefix,
                 model_format=job.manifest.model.format if job.manifest.model else "",
