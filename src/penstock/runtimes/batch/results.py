@@ -10,7 +10,7 @@ from typing import Any, Iterator, Sequence
 
 from penstock.bundle.batch import Output
 from penstock.errors import OutputError
-from penstock.runtimes.batch import rows
+from penstock.runtimes.batch import numbering, rows
 
 LINEAGE = (rows.FILE, rows.ROW, "_model")
 
@@ -98,7 +98,11 @@ def _mlflow(uri: str, predictions: Any) -> Any:
 
     count = predictions.num_rows
     return pa.Table.from_arrays(
-        [pa.array(range(count)), *predictions.columns, pa.repeat(pa.scalar(os.path.basename(uri)), count)],
+        [
+            numbering.numbers(0, count),
+            *predictions.columns,
+            pa.repeat(pa.scalar(os.path.basename(uri)), count),
+        ],
         names=["row", *predictions.column_names, "file"],
     )
 

@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Sequenc
 
 from penstock.bundle.batch import ReadOptions
 from penstock.errors import DataError
-from penstock.runtimes.batch import deletions
+from penstock.runtimes.batch import deletions, numbering
 from penstock.runtimes.batch.formats import registry
 from penstock.runtimes.batch.plan import Piece
 from penstock.runtimes.batch.transformations import rewriting
@@ -140,8 +140,9 @@ def _with_origin(batch: Any, piece: Piece, row: int, schema: Any, columns: Seque
     offered = schema.names if columns is None else list(columns)
     if table.column_names != offered:
         table = table.select(offered)
-    table = table.append_column(FILE, pa.repeat(pa.scalar(piece.file.uri), count).dictionary_encode())
-    return table.append_column(ROW, pa.array(range(row, row + count), pa.int64()))
+    same = pa.repeat(pa.scalar(0, pa.int32()), count)
+    table = table.append_column(FILE, pa.DictionaryArray.from_arrays(same, pa.array([piece.file.uri])))
+    return table.append_column(ROW, numbering.numbers(row, count))
 
 
 def check_unchanged(piece: Piece, *, may_be_gone: bool = False) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from penstock.bundle import partition_formats, row_filters
 from penstock.errors import DataError
+from penstock.runtimes.batch import numbering
 from penstock.runtimes.batch.transformations import conditions, conversions, random_rows
 
 Transformations = Sequence[Mapping[str, Any]]
@@ -55,10 +56,7 @@ def apply(
 
 def with_places(table: Any, origin: Origin) -> Any:
     """`table`, consecutive rows of one file, with the column `PLACE` at its end."""
-    import pyarrow as pa
-
-    places = range(origin.first_row, origin.first_row + table.num_rows)
-    return table.append_column(PLACE, pa.array(places, pa.int64()))
+    return table.append_column(PLACE, numbering.numbers(origin.first_row, table.num_rows))
 
 
 def schema_after(schema: Any, transformations: Transformations) -> Any:
