@@ -13,7 +13,10 @@ from penstock.runtimes.batch.formats.records import Records
 from penstock.runtimes.batch.formats.texts import Text
 
 SAMPLE = 256 << 10
-"""Bytes of one sample."""
+"""Bytes of the first sample."""
+
+SPOTS, SPOT = 8, 64 << 10
+"""So many others of so many bytes, evenly spread, the last at the end."""
 
 CODE = r"^[+-]?(0[0-9]+|[0-9]{19,})$"
 """A whole number that is not the same any more when it has been a number. Nineteen digits may fit, but a neighbour
@@ -23,8 +26,8 @@ will not."""
 def samples(
     text: Text, format_records: Records, start: int, align: Callable[[bytes], bytes]
 ) -> Iterator[bytes]:
-    """Whole records from the beginning, the middle and the end of a text, or from the beginning only, where the
-    rest is not at hand. `align` gives the whole records of bytes that begin and end anywhere."""
+    """Whole records from the beginning of a text and from spots spread over it, or from the beginning only, where
+    the rest is not at hand. `align` gives the whole records of bytes that begin and end anywhere."""
     if not text.cuttable or text.size - start <= 3 * SAMPLE:
         stop = text.size if text.cuttable else records.TO_THE_END
         taken = 0
@@ -38,8 +41,8 @@ def samples(
         yield data
         break
     with text.opened() as reader:
-        for offset in (start + (text.size - start - SAMPLE) // 2, text.size - SAMPLE):
-            yield align(reader.read_at(offset, SAMPLE))
+        for spot in range(1, SPOTS + 1):
+            yield align(reader.read_at(start + (text.size - start - SPOT) * spot // SPOTS, SPOT))
 
 
 def without_codes(schema: Any, texts: Any) -> Any:

@@ -139,7 +139,7 @@ def test_types_that_are_said(tmp_path: Path) -> None:
         everything(json_lines, path, schema=pa.schema([("d", pa.map_(pa.string(), pa.int64()))]))
 
 
-def test_types_are_inferred_from_beginning_middle_and_end(tmp_path: Path) -> None:
+def test_types_are_inferred_from_spots_all_over_the_text(tmp_path: Path) -> None:
     lines = ['{"a":1}'] * 200_000
     lines[100_000], lines[199_990] = '{"a":2.5}', '{"a":1,"late":"x"}'
     path = written(tmp_path, "t.jsonl", "\n".join(lines))
