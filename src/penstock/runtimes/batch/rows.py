@@ -39,21 +39,18 @@ class Reader:
     rows: int
     transformations: Sequence[Mapping[str, Any]] = ()
 
-    def stream(
-        self, pieces: Sequence[Piece], refuse: Refuse = None, *, without_gaps: bool = False
-    ) -> Iterator[Any]:
+    def stream(self, pieces: Sequence[Piece], refuse: Refuse = None) -> Iterator[Any]:
         """Every row of `pieces` in order, as tables: the columns, then `FILE` and `ROW`. A row that cannot be read
-        goes to `refuse`, where the format can tell it from its neighbours. `without_gaps`: the rows of a table
-        follow one another in their file.
+        goes to `refuse`, where the format can tell it from its neighbours.
 
         Raises DataError: a file that changed since it was planned, or what its format finds.
         """
         for piece in pieces:
             check_unchanged(piece)
-            yield from self._of(piece, refuse, without_gaps=without_gaps or bool(self.transformations))
+            yield from self._of(piece, refuse)
             check_unchanged(piece)
 
-    def _of(self, piece: Piece, refuse: Refuse, *, without_gaps: bool) -> Iterator[Any]:
+    def _of(self, piece: Piece, refuse: Refuse) -> Iterator[Any]:
         offered = self.schema.names if self.columns is None else self.columns
         wanted = [name for name in offered if name not in piece.file.constants]
         first = max(piece.cut.first_row, 0)
@@ -79,35 +76,15 @@ class Reader:
         for batch in batches:
             parts, row = apart(batch, row, refused)
             for start, part in parts:
-                if gone is None:
-                    yield self._made(part, piece, start)
-                    continue
-                there = deletions.remaining(part.num_rows, gone, start - first)
-                if without_gaps:  # whoever looks at places must not see rows that are gone
-                    for begin, stop in runs(there):
-                        yield self._made(part.slice(begin, stop - begin), piece, start + begin)
-                else:
-                    yield self._made(part, piece, start).filter(there)
+                there = None if gone is None else deletions.remaining(part.num_rows, gone, start - first)
+                yield self._made(part, piece, start, there)
 
-    def _made(self, batch: Any, piece: Piece, row: int) -> Any:
+    def _made(self, batch: Any, piece: Piece, row: int, there: Any) -> Any:
         table = _with_origin(batch, piece, row, self.schema, self.columns)
         if not self.transformations:
-            return table
+            return table if there is None else table.filter(there)
         origin = rewriting.Origin(piece.file.uri, row)
-        return rewriting.apply(table, self.transformations, origin, carried=(FILE, ROW))
-
-
-def runs(there: Any) -> Iterator[tuple[int, int]]:
-    """Where the true values of a BooleanArray begin and end."""
-    begin = -1
-    for place, is_there in enumerate(there.to_pylist()):
-        if is_there and begin < 0:
-            begin = place
-        elif not is_there and begin >= 0:
-            yield begin, place
-            begin = -1
-    if begin >= 0:
-        yield begin, len(there)
+        return rewriting.apply(table, self.transformations, origin, carried=(FILE, ROW), there=there)
 
 
 def apart(batch: Any, row: int, refused: list[int]) -> tuple[list[tuple[int, Any]], int]:

@@ -41,7 +41,7 @@ def test_the_text_says_which(mask: list[bool], start: int, stop: int) -> None:
     st.lists(st.booleans(), min_size=1, max_size=90), st.integers(1, 40), st.integers(1, 30), st.booleans()
 )
 def test_readers_leave_them_out(
-    tmp_path_factory: pytest.TempPathFactory, mask: list[bool], group: int, at_once: int, without_gaps: bool
+    tmp_path_factory: pytest.TempPathFactory, mask: list[bool], group: int, at_once: int, filtered: bool
 ) -> None:
     path = tmp_path_factory.mktemp("gone") / "x.parquet"
     pq.write_table(pa.table({"x": range(len(mask))}), path, row_group_size=group)
@@ -51,12 +51,14 @@ def test_readers_leave_them_out(
         Piece(file, cut, str(path), deletions.within(file.deleted, cut.start, cut.stop))
         for cut in parquet.cuts(str(path), ReadOptions(), size=1, rows=1)
     ]
-    reader = rows.Reader(ReadOptions(), parquet.schema(str(path), ReadOptions()), None, at_once)
-    tables = list(reader.stream(pieces, without_gaps=without_gaps))
-    expected = [place for place, is_gone in enumerate(mask) if not is_gone]
+    steps = (
+        [{"filter": "col('x') > 20"}, {"take_random_sample": {"probability": 1.0, "seed": 1}}]
+        if filtered
+        else []
+    )
+    reader = rows.Reader(ReadOptions(), parquet.schema(str(path), ReadOptions()), None, at_once, steps)
+    tables = list(reader.stream(pieces))
+    least = 21 if filtered else 0
+    expected = [place for place, is_gone in enumerate(mask) if not is_gone and place >= least]
     assert [value for table in tables for value in table.column("x").to_pylist()] == expected
     assert [value for table in tables for value in table.column(rows.ROW).to_pylist()] == expected
-    if without_gaps:
-        for table in tables:
-            numbers = table.column(rows.ROW).to_pylist()
-            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))

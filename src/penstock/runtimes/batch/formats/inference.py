@@ -42,7 +42,10 @@ def samples(
         break
     with text.opened() as reader:
         for spot in range(1, SPOTS + 1):
-            yield align(reader.read_at(start + (text.size - start - SPOT) * spot // SPOTS, SPOT))
+            offset = start + (text.size - start - SPOT) * spot // SPOTS
+            found = align(reader.read_at(offset, SPOT))
+            # Where records are longer than that, a whole one is found in more.
+            yield found or align(reader.read_at(min(offset, text.size - SAMPLE), SAMPLE))
 
 
 def without_codes(schema: Any, texts: Any) -> Any:

@@ -139,9 +139,13 @@ class Intake:
                     Piece(file, cut, path, deletions.within(file.deleted, cut.start, cut.stop))
                     for cut in cuts
                 ]
-                for table in reader.stream(pieces, without_gaps=True):
-                    origin = rewriting.Origin(file.uri, table.column(rows.ROW)[0].as_py())
-                    yield table.drop_columns([rows.FILE, rows.ROW]), origin
+                for table in reader.stream(pieces):
+                    places = table.column(rows.ROW)
+                    if len(places):
+                        data = table.drop_columns([rows.FILE, rows.ROW]).append_column(
+                            rewriting.PLACE, places
+                        )
+                        yield data, rewriting.Origin(file.uri, places[0].as_py())
                 if file.fetch:
                     self._nearby.leave(file)
 

@@ -79,6 +79,12 @@ class DeltaSource:
         partitions = found.metadata().partition_columns
         held = [name for name in schema.names if name not in partitions]
         deleted = self._deleted(found)
+        listed = {unquote(path) for path in actions.column("path").to_pylist()} if deleted else set()
+        if not deleted.keys() <= listed:
+            stranger = min(deleted.keys() - listed)
+            raise DataError(
+                f"the Delta table {self._table.shown} says what is deleted of {stranger}, none of its files"
+            )
         for batch in actions.to_batches(max_chunksize=1000):
             for action in batch.to_pylist():
                 yield self._file(action, partitions, schema, held, deleted)
@@ -152,8 +158,13 @@ class DeltaSource:
                 for path, kept in zip(*(pa.record_batch(batch).columns), strict=True):
                     below = unquote(path.as_py()).removeprefix(top).lstrip("/")
                     deleted[below] = deletions.packed(pc.invert(kept.values))
-        except DeltaError as error:
-            text = addresses.redacted(str(error).strip(), self._table.secrets).splitlines()[0][:300]
+        except AttributeError:
+            raise DataError(
+                f"the Delta table {self._table.shown} has deletion vectors, which this deltalake does not read",
+                hint=f"pip install --upgrade deltalake (here is {deltalake.__version__})",
+            ) from None
+        except (DeltaError, ValueError, OSError) as error:
+            text = addresses.redacted(str(error).strip(), self._table.secrets)[:300].partition("\n")[0]
             raise DataError(
                 f"what is deleted in the Delta table {self._table.shown} cannot be read: {text}"
             ) from None

@@ -59,7 +59,8 @@ def counts(transformations: Transformations) -> tuple[int, int]:
 
 def find(transformations: Transformations, tables: Iterable[tuple[Any, Origin]]) -> Window:
     """The stretch that the limits leave of `tables`: the job's rows in the order of the plan, with the columns that
-    `transformations.columns_before` names for nothing wanted. No more of them are read than must be."""
+    `transformations.columns_before` names for nothing wanted, and the numbers that they have in their file in
+    `rewriting.PLACE`. No more of them are read than must be."""
     stages = _stages(transformations)
     first: tuple[str, int] | None = None
     for table, origin in tables:
@@ -119,7 +120,6 @@ def _stages(transformations: Transformations) -> list[_Stage]:
 def _through(table: Any, origin: Origin, stages: Sequence[_Stage]) -> tuple[list[int], int | None]:
     """The places in the file of those rows of `table` that pass all `stages`, and the place at which a ``take``
     has had enough, or None."""
-    table = rewriting.with_places(table, origin)
     stop: int | None = None
     for stage in stages:
         table = rewriting.through(table, stage.above, origin)

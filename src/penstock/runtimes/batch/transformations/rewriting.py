@@ -33,20 +33,26 @@ class Origin:
 
 
 def apply(
-    table: Any, transformations: Transformations, origin: Origin, *, carried: Sequence[str] = ()
+    table: Any,
+    transformations: Transformations,
+    origin: Origin,
+    *,
+    carried: Sequence[str] = (),
+    there: Any = None,
 ) -> Any:
     """`table`, consecutive rows of one file, after all `transformations` but ``take`` and ``skip``.
 
     Columns of `carried` are nobody's data: whatever is kept or dropped, they are in the result, at its end, with
-    the rows that are left. Columns that the reader has left away, as nobody needs them, are passed over. Raises
-    DataError.
+    the rows that are left. Columns that the reader has left away, as nobody needs them, are passed over. `there` is
+    a mask of the rows that count (None: all do): no step sees the others. Raises DataError.
     """
     import pyarrow.compute as pc
 
     aside = [(name, table.column(name)) for name in carried]
     if aside:
         table = table.drop_columns([name for name, _ in aside])
-    table = through(with_places(table, origin), transformations, origin)
+    table = with_places(table, origin)
+    table = through(table if there is None else table.filter(there), transformations, origin)
     rows = pc.subtract(table.column(PLACE), origin.first_row)
     table = table.drop_columns([PLACE])
     for name, column in aside:

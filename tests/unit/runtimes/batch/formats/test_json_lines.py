@@ -146,6 +146,14 @@ def test_types_are_inferred_from_spots_all_over_the_text(tmp_path: Path) -> None
     assert [str(kind) for kind in json_lines.schema(path, ReadOptions()).types] == ["double", "string"]
 
 
+def test_types_of_long_records(tmp_path: Path) -> None:
+    """A spot of which no record is whole."""
+    pad = "x" * 100_000
+    lines = [f'{{"a":{"null" if number < 10 else 1.5},"pad":"{pad}"}}' for number in range(40)]
+    path = written(tmp_path, "t.jsonl", "\n".join(lines))
+    assert str(json_lines.schema(path, ReadOptions()).field("a").type) == "double"
+
+
 def test_compressed_and_empty(tmp_path: Path) -> None:
     path = written(tmp_path, "t.jsonl.gz", gzip.compress(b'{"a":1}\n{"a":2}'))
     assert everything(json_lines, path, size=1)[1] == [{"a": 1}, {"a": 2}]

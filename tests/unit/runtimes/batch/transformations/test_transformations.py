@@ -341,7 +341,8 @@ def test_limits_are_planned_as_if_all_rows_stood_in_one_table(files, steps, coun
         for table, file in tables:
             for at in range(0, table.num_rows, 7):
                 read.append(file)
-                yield table.slice(at, 7), Origin(file, at)
+                origin = Origin(file, at)
+                yield rewriting.with_places(table.slice(at, 7), origin), origin
 
     made: list = []
     if limits.are_limited(every):
@@ -388,7 +389,8 @@ def test_no_more_is_read_than_must_be():
     def batches():
         for number in range(100):
             read.append(number)
-            yield TABLE, Origin(f"/f{number}")
+            origin = Origin(f"/f{number}")
+            yield rewriting.with_places(TABLE, origin), origin
 
     steps = [{"filter": "x > 1.6"}, {"skip": 1}, {"take": 4}]
     window = limits.find(steps, batches())
