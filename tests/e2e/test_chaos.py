@@ -72,7 +72,7 @@ def _is_well(server: Server, workers: int) -> None:
             )
         return False
 
-    until(well, f"the service to be well\n{server.log[-6000:]}", 30)
+    until(well, f"the service to be well\n{server.log[-6000:]}", 60)
     assert "the supervisor failed" not in server.log
 
 
@@ -88,7 +88,7 @@ def test_a_script_under_random_kills(tmp_path: Path, seed: int) -> None:
         "--workers",
         "2",
         "--request-timeout",
-        "30s",
+        "10s",
     ]
     with serving(*arguments) as server:
         with Load(server.port) as load:
@@ -107,12 +107,12 @@ def test_a_script_under_random_kills(tmp_path: Path, seed: int) -> None:
 @pytest.mark.timeout(240)
 def test_a_model_under_random_kills(tmp_path: Path, seed: int) -> None:
     """Each caller sends numbers of its own and must get twice them back. A frame that is hit three times in a
-    row may cost a 502."""
+    row may cost a 502, and on a slow machine nurseries that are killed while they load a 504."""
     model = tmp_path / "model.joblib"
     rows = np.arange(20.0).reshape(-1, 1)
     joblib.dump(LinearRegression(fit_intercept=False).fit(rows, rows[:, 0] * 2), model)
-    with serving(str(model), "--workers", "2", "--request-timeout", "30s") as server:
-        with NumberedLoad(server.port, timeout_s=60) as load:
+    with serving(str(model), "--workers", "2", "--request-timeout", "10s") as server:
+        with NumberedLoad(server.port) as load:
             done = _rage(server, seed)
             _is_well(server, 2)
             before = load.tally.succeeded
@@ -121,7 +121,7 @@ def test_a_model_under_random_kills(tmp_path: Path, seed: int) -> None:
     tally = load.tally
     assert not tally.wrong, done
     assert not tally.unanswered, done
-    assert set(tally.statuses) <= {200, 502}, (tally.statuses, done)
+    assert set(tally.statuses) <= {200, 502, 504}, (tally.statuses, done)
 
 
 @pytest.mark.timeout(240)
