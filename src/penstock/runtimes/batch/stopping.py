@@ -28,7 +28,10 @@ class Stops:
 
     @contextlib.contextmanager
     def draining(self, asked: Callable[[], None]) -> Iterator[None]:
-        """Within, the first signal calls `asked`; whoever works there looks at `count`."""
+        """Within, the first signal calls `asked`; whoever works there looks at `count`. Raises Stopped where one
+        has come before, and what it raised was lost: Python drops what is raised in a finalizer."""
+        if self.count:
+            raise Stopped
         self._asked = asked
         try:
             yield

@@ -46,6 +46,20 @@ def test_after_the_work_it_is_as_before() -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_was_raised_where_nobody_heard_it_is_raised_again() -> None:
+    class Deaf:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    stops = Stops()
+    unheard = Deaf()
+    del unheard
+    assert stops.count == 1
+    with pytest.raises(Stopped), stops.draining(lambda: None):
+        pass
+
+
 def test_nobody_takes_it_for_an_error() -> None:
     assert not issubclass(Stopped, Exception)
 
