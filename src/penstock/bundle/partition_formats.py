@@ -9,6 +9,7 @@ only.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 from dataclasses import dataclass
 from typing import Mapping
@@ -57,8 +58,9 @@ class PartitionFormat:
         return found
 
 
+@functools.lru_cache(maxsize=64)
 def parse(text: str) -> PartitionFormat:
-    """Raises WrongFormat."""
+    """The format that `text` says, kept: it is asked for every file and table. Raises WrongFormat."""
     texts: list[str] = []
     moment = ""
     pattern = ""

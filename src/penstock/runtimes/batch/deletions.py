@@ -11,6 +11,8 @@ import base64
 import zlib
 from typing import Any
 
+from penstock.runtimes.batch.plan import Cut, Piece, SourceFile
+
 
 def packed(gone: Any) -> str:
     """The text for `gone`, a ``pyarrow.BooleanArray`` of a file's rows from its first on; later rows are there."""
@@ -38,6 +40,12 @@ def within(text: str, start: int, stop: int) -> str:
         return text
     gone = unpacked(text)
     return packed(gone[start : len(gone) if stop < 0 else stop])
+
+
+def piece_of(file: SourceFile, cut: Cut, path: str) -> Piece:
+    """The piece of `file` that is `cut`, with what is deleted of it. Only Parquet files have deleted rows, and
+    their cuts count rows."""
+    return Piece(file, cut, path, within(file.deleted, cut.start, cut.stop))
 
 
 def remaining(count: int, gone: Any, first: int) -> Any:

@@ -17,7 +17,7 @@ from penstock.runtimes.batch import deletions, partitions, results, rows, worker
 from penstock.runtimes.batch.formats import column_kinds, schemas
 from penstock.runtimes.batch.formats import registry as formats
 from penstock.runtimes.batch.ledger import Ledger
-from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, Piece, SourceFile
+from penstock.runtimes.batch.plan import MINI_BATCH_BYTES, SourceFile
 from penstock.runtimes.batch.planning import nearby, planner, seen
 from penstock.runtimes.batch.sources import registry as sources
 from penstock.runtimes.batch.transformations import limits, rewriting
@@ -135,10 +135,7 @@ class Intake:
             for file in files:
                 path = self._nearby.whole(file) if file.fetch else file.uri
                 cuts = formats.of(file.format).cuts(path, self._read_of(file), size=MINI_BATCH_BYTES, rows=1)
-                pieces = [
-                    Piece(file, cut, path, deletions.within(file.deleted, cut.start, cut.stop))
-                    for cut in cuts
-                ]
+                pieces = [deletions.piece_of(file, cut, path) for cut in cuts]
                 for table in reader.stream(pieces):
                     places = table.column(rows.ROW)
                     if len(places):
@@ -177,12 +174,12 @@ class Intake:
         """What must be here of `file` to plan it."""
         if not file.fetch:
             return planner.Near(file.uri, file.uri)
-        if file.uri != self._headed and (
-            file.size <= MINI_BATCH_BYTES or self._launch.settings.partition_keys
-        ):
+        if self._comes_whole(file):
+            path = self._nearby.whole(file)
+        elif file.size <= MINI_BATCH_BYTES or self._launch.settings.partition_keys:
             return planner.Near("", "")
-        end = "" if self._comes_whole(file) else self._nearby.end_of(file)
-        path = end or self._nearby.whole(file)
+        else:
+            path = self._nearby.end_of(file) or self._nearby.whole(file)
         if file in self._sampled:
             self._columns_of(file)  # while it is here
         return planner.Near(path, "")

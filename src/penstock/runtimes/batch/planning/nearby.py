@@ -45,8 +45,8 @@ class Nearby:
 
     def fetch(self, file: SourceFile, path: str) -> None:
         """Bring `file` to `path`. May be called from several threads. Raises DataError."""
-        index, _, own = file.fetch.partition(":")
-        self._sources[int(index)].fetch(dataclasses.replace(file, fetch=own), path)
+        source, own = self._source_of(file)
+        source.fetch(own, path)
 
     def whole(self, file: SourceFile) -> str:
         """Where all of `file` lies, until `leave` is called for it. Raises DataError."""
@@ -68,11 +68,11 @@ class Nearby:
         a Parquet file. Empty: nothing less than the whole of `file` is enough, or the whole is here."""
         if file.format != "parquet" or fetching.place_of(self._folder, file).exists():
             return ""
-        index, _, own = file.fetch.partition(":")
         path = fetching.place_of(self._folder / _ENDS, file)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not self._sources[int(index)].fetch_end(dataclasses.replace(file, fetch=own), str(path)):
+            source, own = self._source_of(file)
+            if not source.fetch_end(own, str(path)):
                 return ""
         return str(path)
 
@@ -115,6 +115,11 @@ class Nearby:
         """Whether the disk has room for all of `files`, of which some may be here in part."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return sum(file.size for file in files) < shutil.disk_usage(self._folder).free
+
+    def _source_of(self, file: SourceFile) -> tuple[Source, SourceFile]:
+        """Whose `file` is, and `file` as that knows it."""
+        index, _, own = file.fetch.partition(":")
+        return self._sources[int(index)], dataclasses.replace(file, fetch=own)
 
     def _most(self) -> int:
         if self._room is None:

@@ -105,8 +105,7 @@ def gathered(pieces: Iterable[Piece], *, size: int, most_files: int = 0) -> Iter
 
 def _pieces_of(file: SourceFile, read: ReadOptions, near: Near, *, size: int, rows: int) -> Iterator[Piece]:
     if not near.cut_at:
-        yield Piece(file, Cut(0, -1, file.size), near.whole, file.deleted)
+        yield deletions.piece_of(file, Cut(0, -1, file.size), near.whole)
         return
     for cut in registry.of(file.format).cuts(near.cut_at, read, size=size, rows=rows):
-        # Only Parquet files have deleted rows, and their cuts count rows.
-        yield Piece(file, cut, near.whole, deletions.within(file.deleted, cut.start, cut.stop))
+        yield deletions.piece_of(file, cut, near.whole)
